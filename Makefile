@@ -1,0 +1,29 @@
+# The one entry for set-up and checks. `make test` needs Python 3.11+ (with venv), git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.PHONY: test fast setup format clean
+
+test: $(STAMP)  ## lint, types and every test this machine can run
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fast: $(STAMP)  ## the tests that need no Engine
+	$(BIN)/python -m pytest -m "not swarm and not slow" $(PYTEST_ARGS)
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
+	touch $@
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV)
