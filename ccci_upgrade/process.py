@@ -1,0 +1,130 @@
+"""Children of this process: the only module that starts any.
+
+Every child gets no standard input, its own session, a deadline, and an environment without git's and locale's
+surprises. Output is capped where it is kept.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+KEEP = 64 * 1024 * 1024
+"""Bytes of one stream that `run` keeps; what is past it is read and dropped, and `cut` says so."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """A child that ended. `code` is negative for a signal, as `subprocess` gives it; 127 where none started."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: bytes
+    err: bytes
+    timed_out: bool
+    cut: bool
+    seconds: float
+
+
+def child_env(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment without `GIT_*` and with `LC_ALL=C`: abra and git translate their words otherwise."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k != "LANGUAGE"}
+    env |= {"LC_ALL": "C", "LANG": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+    return env | dict(extra or {})
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    seconds: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    data: bytes | None = None,
+) -> Completed:
+    """Run a child to its end, or end its whole process group after `seconds`. Never raises for the child."""
+    started = time.monotonic()
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=child_env(env),
+            start_new_session=True,
+        )
+    except OSError as error:
+        reason = f"{argv[0]}: {error.strerror or error}".encode()
+        return Completed(
+            argv=tuple(argv), code=127, out=b"", err=reason, timed_out=False, cut=False, seconds=0.0
+        )
+    kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
+    cut = threading.Event()
+    workers = [
+        threading.Thread(target=_keep, args=(child.stdout, kept["out"], cut), daemon=True),
+        threading.Thread(target=_keep, args=(child.stderr, kept["err"], cut), daemon=True),
+    ]
+    if data is not None:
+        workers.append(threading.Thread(target=_feed, args=(child.stdin, data), daemon=True))
+    for worker in workers:
+        worker.start()
+    timed_out = False
+    try:
+        child.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    except BaseException:
+        end_group(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
+    # A grandchild may hold the pipes open after the child is gone: the group ends with it.
+    if timed_out:
+        end_group(child.pid, signal.SIGKILL)
+        child.wait()
+    for worker in workers:
+        worker.join(timeout=2.0)
+    return Completed(
+        argv=tuple(argv),
+        code=child.returncode,
+        out=bytes(kept["out"]),
+        err=bytes(kept["err"]),
+        timed_out=timed_out,
+        cut=cut.is_set(),
+        seconds=time.monotonic() - started,
+    )
+
+
+def end_group(pid: int, number: signal.Signals) -> bool:
+    """Signal a process group we started; False when it is gone already."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _keep(stream: IO[bytes] | None, into: bytearray, cut: threading.Event) -> None:
+    _pump(stream, lambda chunk: into.extend(chunk) if len(into) < KEEP else cut.set())
+
+
+def _pump(stream: IO[bytes] | None, sink: Callable[[bytes], None]) -> None:
+    if stream is None:
+        return
+    with stream:
+        while chunk := os.read(stream.fileno(), 65536):
+            sink(chunk)
+
+
+def _feed(stream: IO[bytes] | None, data: bytes) -> None:
+    if stream is None:
+        return
+    try:
+        with stream:
+            stream.write(data)
+    except BrokenPipeError:
+        return  # the child did not want it all; its exit code tells
