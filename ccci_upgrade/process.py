@@ -20,7 +20,7 @@ KEEP = 64 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """A child that ended. `code` is negative for a signal, as `subprocess` gives it; 127 where none started."""
+    """A child that ended. `code` is negative for a signal; 127 where none could be started."""
 
     argv: tuple[str, ...]
     code: int

@@ -107,7 +107,7 @@ class Task:
 
     @property
     def running(self) -> bool:
-        """Whether it runs and is meant to; with a health check `running` means healthy, else it is `starting`."""
+        """Whether it runs and is meant to; with a health check that means healthy (else `starting`)."""
         return self.state == "running" and self.desired == "running"
 
     @property

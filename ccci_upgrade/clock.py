@@ -1,0 +1,36 @@
+"""The only place that asks what time it is, or sleeps."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """This machine's wall clock, UTC. Ages of Swarm objects are reckoned by the Engine's clock instead."""
+    return datetime.now(UTC)
+
+
+def ticks() -> float:
+    """Seconds of a clock that never goes back."""
+    return time.monotonic()
+
+
+def pause(seconds: float, wake: threading.Event) -> bool:
+    """Sleep, or return True at once when `wake` is set."""
+    return wake.wait(max(0.0, seconds))
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, as journal and JSON carry it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse_stamp(text: str) -> datetime | None:
+    """Read RFC 3339 with any number of decimals, as the Engine writes it; None for its zero time or junk."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.year <= 1:  # Go's zero time stands for "never"
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

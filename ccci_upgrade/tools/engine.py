@@ -1,0 +1,251 @@
+"""The Docker Engine API over a Unix socket: requests, streams, errors. Knows no Swarm.
+
+`http.client` from the standard library: the `docker` SDK costs 16 empty interpreter starts before its first
+call and cannot update a config; httpx costs 12 (docs/decisions.md 1).
+"""
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+from ccci_upgrade import clock
+from ccci_upgrade.errors import EngineError
+from ccci_upgrade.text import decode, tame_line
+
+BODY_LIMIT = 128 * 1024 * 1024
+"""Bytes of one answer that are read; an Engine that says more is refused."""
+
+NEWEST_API = (1, 47)
+"""The newest API version this code was written against; a newer Engine is asked for this one."""
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class Answer:
+    """One whole answer: `status`, `body` bytes, and the JSON in it."""
+
+    def __init__(self, status: int, body: bytes, what: str) -> None:
+        """Keep what came; `what` names the request in errors."""
+        self.status = status
+        self.body = body
+        self._what = what
+
+    @property
+    def json(self) -> Json:
+        """The body as JSON; an EngineError where it is none."""
+        try:
+            value: Json = json.loads(self.body or b"null")
+        except ValueError as error:
+            raise EngineError(f"{self._what}: the Engine's answer is not JSON ({error})") from error
+        return value
+
+    @property
+    def message(self) -> str:
+        """The Engine's own words for a failure, on one line."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            value = None
+        text = value.get("message") if isinstance(value, dict) else None
+        return tame_line(text if isinstance(text, str) else decode(self.body[:500]))
+
+
+class Engine:
+    """One Engine at one socket. One connection per thread, kept alive; every call has a deadline."""
+
+    def __init__(self, socket_path: Path, *, seconds: float = 15.0) -> None:
+        """Remember where; nothing is connected yet."""
+        self.socket_path = socket_path
+        self._seconds = seconds
+        self._local = threading.local()
+        self._prefix: str | None = None
+
+    def get(
+        self, path: str, query: Mapping[str, Json] | None = None, *, seconds: float | None = None
+    ) -> Json:
+        """Ask for JSON; any status but 2xx is an EngineError."""
+        return self._checked("GET", path, query, None, seconds).json
+
+    def find(
+        self, path: str, query: Mapping[str, Json] | None = None, *, seconds: float | None = None
+    ) -> Json:
+        """Ask for JSON; None where the Engine says 404."""
+        answer = self.ask("GET", path, query, seconds=seconds)
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            return None
+        return _accept("GET", path, answer).json
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Json] | None = None,
+        *,
+        body: Json = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+    ) -> Answer:
+        """One request and its whole answer, whatever its status.
+
+        A GET on a kept connection that the Engine dropped is tried once more.
+        """
+        limit = self._seconds if seconds is None else seconds
+        request = _Request(method, self._query(path, query), body, headers or {})
+        attempts = 2 if method == "GET" else 1
+        for attempt in range(attempts):
+            fresh = getattr(self._local, "connection", None) is None
+            try:
+                return self._exchange(request, limit)
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                # Only a kept connection may be stale; a new one that fails is the Engine's answer.
+                if fresh or attempt == attempts - 1 or isinstance(error, TimeoutError):
+                    raise self._unreachable(method, path, error) from error
+        raise AssertionError
+
+    def lines(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Json] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        seconds: float,
+    ) -> Iterator[dict[str, Json]]:
+        """Stream a long answer of JSON lines (events, pulls) on a connection of its own.
+
+        `seconds` bounds the silence between two pieces. Ends when the Engine ends it; raises EngineError when
+        the Engine is gone or silent.
+        """
+        connection = self._connect(seconds)
+        try:
+            response = self._send(connection, _Request(method, self._query(path, query), None, headers or {}))
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                _accept(method, path, Answer(response.status, response.read(BODY_LIMIT), path))
+            while line := response.readline(1024 * 1024):
+                value = _json_line(line)
+                if value is not None:
+                    yield value
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(method, path, error) from error
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._drop()
+
+    def _checked(
+        self, method: str, path: str, query: Mapping[str, Json] | None, body: Json, seconds: float | None
+    ) -> Answer:
+        return _accept(method, path, self.ask(method, path, query, body=body, seconds=seconds))
+
+    def _exchange(self, request: "_Request", seconds: float) -> Answer:
+        deadline = clock.ticks() + seconds
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect(seconds)
+            self._local.connection = connection
+        elif connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        response = self._send(connection, request)
+        pieces: list[bytes] = []
+        size = 0
+        while piece := response.read(1024 * 1024):
+            pieces.append(piece)
+            size += len(piece)
+            if size > BODY_LIMIT or clock.ticks() > deadline:
+                raise TimeoutError("the answer is too long or too slow")
+        return Answer(response.status, b"".join(pieces), f"{request.method} {request.target}")
+
+    def _send(self, connection: http.client.HTTPConnection, request: "_Request") -> http.client.HTTPResponse:
+        if self._prefix is None:
+            connection.request("GET", "/_ping")
+            pong = connection.getresponse()
+            pong.read(4096)
+            self._prefix = _prefix(pong.headers.get("Api-Version", ""))
+        data = None if request.body is None else json.dumps(request.body).encode()
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        target = f"{self._prefix}{request.target}"
+        connection.request(request.method, target, body=data, headers=headers | dict(request.headers))
+        return connection.getresponse()
+
+    @staticmethod
+    def _query(path: str, query: Mapping[str, Json] | None) -> str:
+        pairs = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (query or {}).items()}
+        return quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
+
+    def _connect(self, seconds: float) -> http.client.HTTPConnection:
+        return _UnixConnection(self.socket_path, timeout=seconds)
+
+    def _drop(self) -> None:
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+            self._local.connection = None
+
+    def _unreachable(self, method: str, path: str, error: Exception) -> EngineError:
+        reason = (
+            error.strerror
+            if isinstance(error, OSError) and error.strerror
+            else str(error) or type(error).__name__
+        )
+        return EngineError(
+            f"the Docker Engine at `{self.socket_path}` did not answer {method} {path}: {tame_line(reason)}",
+            hint="is the Engine running, and may you use its socket? `docker version` tells",
+            code="engine-unreachable",
+        )
+
+
+class _Request(NamedTuple):
+    method: str
+    target: str
+    body: Json
+    headers: Mapping[str, str]
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(self.timeout)
+        try:
+            sock.connect(str(self._path))
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
+
+
+def _accept(method: str, path: str, answer: Answer) -> Answer:
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        raise EngineError(
+            f"the Docker Engine refused {method} {path}: {answer.message} (HTTP {answer.status})"
+        )
+    return answer
+
+
+def _prefix(said: str) -> str:
+    major, dot, minor = said.partition(".")
+    if not (dot and major.isdecimal() and minor.isdecimal()):
+        return ""
+    version = min((int(major), int(minor)), NEWEST_API)
+    return f"/v{version[0]}.{version[1]}"
+
+
+def _json_line(line: bytes) -> dict[str, Json] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
