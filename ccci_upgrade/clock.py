@@ -1,6 +1,5 @@
 """The only place that asks what time it is, or sleeps."""
 
-import threading
 import time
 from datetime import UTC, datetime
 
@@ -15,9 +14,9 @@ def ticks() -> float:
     return time.monotonic()
 
 
-def pause(seconds: float, wake: threading.Event) -> bool:
-    """Sleep, or return True at once when `wake` is set."""
-    return wake.wait(max(0.0, seconds))
+def sleep(seconds: float) -> None:
+    """Sleep; signals are handled meanwhile."""
+    time.sleep(max(0.0, seconds))
 
 
 def stamp(moment: datetime) -> str:

@@ -45,8 +45,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     data: bytes | None = None,
+    keep_open: Sequence[int] = (),
 ) -> Completed:
-    """Run a child to its end, or end its whole process group after `seconds`. Never raises for the child."""
+    """Run a child to its end, or end its whole process group after `seconds`. Never raises for the child.
+
+    `keep_open` are file descriptors the child inherits: a lock it must hold even when it outlives us.
+    """
     started = time.monotonic()
     try:
         child = subprocess.Popen(
@@ -57,6 +61,7 @@ def run(
             cwd=cwd,
             env=child_env(env),
             start_new_session=True,
+            pass_fds=tuple(keep_open),
         )
     except OSError as error:
         reason = f"{argv[0]}: {error.strerror or error}".encode()
@@ -128,3 +133,56 @@ def _feed(stream: IO[bytes] | None, data: bytes) -> None:
             stream.write(data)
     except BrokenPipeError:
         return  # the child did not want it all; its exit code tells
+
+
+class Child:
+    """A child whose output is given on as it comes: for an act that may take minutes.
+
+    Both streams are read to their end, whatever their size. `inherit` are descriptors the child keeps, such
+    as a lock that must outlive us with it.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        sink: Callable[[bytes], None],
+        env: Mapping[str, str],
+        cwd: Path,
+        inherit: Sequence[int] = (),
+    ) -> None:
+        """Start it; OSError where it cannot be started. `sink` is called from two threads, one at a time."""
+        self._lock = threading.Lock()
+        self._sink = sink
+        self._process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child_env(env),
+            cwd=cwd,
+            pass_fds=tuple(inherit),
+            start_new_session=True,
+        )
+        streams = (self._process.stdout, self._process.stderr)
+        self._readers = [threading.Thread(target=_pump, args=(s, self._give), daemon=True) for s in streams]
+        for reader in self._readers:
+            reader.start()
+
+    def poll(self) -> int | None:
+        """The exit code once it ended; negative for a signal."""
+        return self._process.poll()
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Signal its whole group; False when it is gone."""
+        return end_group(self._process.pid, number)
+
+    def finish(self, seconds: float) -> None:
+        """After its end: read what is left in the pipes; a grandchild that keeps them open is not waited for."""
+        deadline = time.monotonic() + seconds
+        for reader in self._readers:
+            reader.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    def _give(self, chunk: bytes) -> None:
+        with self._lock:
+            self._sink(chunk)

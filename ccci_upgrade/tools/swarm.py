@@ -60,7 +60,7 @@ class Swarm:
             state = _text(swarm, "LocalNodeState") or "unknown"
             raise NotReadyError(
                 f"the Engine at `{self.engine.socket_path}` is no Swarm manager (state: {tame_line(state)})",
-                hint="run `docker swarm init` there, or name the manager's `docker_host` in ccci-upgrade.toml",
+                hint="run `docker swarm init` there, or name the manager in ccci-upgrade.toml",
                 code="no-swarm",
             )
         self._learn_clock(info)
@@ -82,7 +82,8 @@ class Swarm:
     def stacks(self) -> dict[str, Stack]:
         """Every stack of the Swarm by name, without volumes, from two questions."""
         services = [
-            _service(raw, self._network_name) for raw in _list(self.engine.get("/services"), "/services")
+            _service(raw, self._network_name)
+            for raw in _list(self.engine.get("/services", {"status": "true"}), "/services")
         ]
         tasks = [_task(raw) for raw in _list(self.engine.get("/tasks"), "/tasks")]
         taken = self.engine_time()
@@ -95,7 +96,7 @@ class Swarm:
     def stack(self, name: str) -> Stack:
         """One stack with its tasks and volumes; a stack that is not deployed has no services."""
         wanted: Json = {"label": [f"{NAMESPACE}={name}"]}
-        raw = _list(self.engine.get("/services", {"filters": wanted}), "/services")
+        raw = _list(self.engine.get("/services", {"filters": wanted, "status": "true"}), "/services")
         services = [_service(each, self._network_name) for each in raw]
         tasks = [_task(each) for each in _list(self.engine.get("/tasks", {"filters": wanted}), "/tasks")]
         names = {mount.source for service in services for mount in service.mounts if mount.kind == "volume"}
@@ -106,7 +107,7 @@ class Swarm:
         """The labels of every service of the Swarm, for routes and owners."""
         return [
             _service(raw, self._network_name).labels
-            for raw in _list(self.engine.get("/services"), "/services")
+            for raw in _list(self.engine.get("/services", {"status": "true"}), "/services")
         ]
 
     def names(self) -> SwarmNames:
@@ -193,7 +194,7 @@ def _service(raw: dict[str, Json], network_name: Callable[[str], str]) -> Servic
         template_hash=_template_hash(template),
         previous_hash=spec_hash(previous) if isinstance(previous, dict) else None,
         replicas=replicas,
-        wanted=replicas if replicas is not None else 1,
+        wanted=replicas if replicas is not None else _int(_sub(raw, "ServiceStatus"), "DesiredTasks"),
         order=_text(update_config, "Order") or "stop-first",
         failure_action=_text(update_config, "FailureAction") or "pause",
         has_healthcheck=_has_healthcheck(container),

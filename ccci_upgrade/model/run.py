@@ -1,0 +1,189 @@
+"""Runs: what the journal keeps of one act on one app, and how it is read back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """One phase of a run and how long it took; `ok` is None while it is open."""
+
+    name: str
+    seconds: float
+    ok: bool | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open."""
+
+    run_id: str
+    command: str
+    app: str
+    recipe: str
+    server: str
+    cluster: str
+    from_version: str | None
+    to_version: str
+    started: str
+    operator: str
+    host: str
+    pid: int
+    finished: str | None = None
+    outcome: Outcome | None = None
+    verdict: Verdict | None = None
+    holds: tuple[str, ...] = ()
+    acknowledged: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    next_steps: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+
+
+class Word(StrEnum):
+    """The kinds of journal lines."""
+
+    OPENED = "opened"
+    BEGIN = "begin"
+    END = "end"
+    CLOSED = "closed"
+
+
+def to_json(run: Run) -> dict[str, object]:
+    """A run as the contract for scripts has it."""
+    verdict = run.verdict
+    return {
+        "run_id": run.run_id,
+        "command": run.command,
+        "app": run.app,
+        "recipe": run.recipe,
+        "server": run.server,
+        "cluster": run.cluster,
+        "from": run.from_version,
+        "to": run.to_version,
+        "outcome": run.outcome.value if run.outcome else None,
+        "verdict": None if verdict is None else verdict_json(verdict),
+        "holds": list(run.holds),
+        "acknowledged": list(run.acknowledged),
+        "snapshot": None,
+        "phases": [
+            {"name": p.name, "seconds": round(p.seconds, 3), "ok": p.ok, "detail": p.detail}
+            for p in run.phases
+        ],
+        "started": run.started,
+        "finished": run.finished,
+        "operator": run.operator,
+        "host": run.host,
+        "pid": run.pid,
+        "next": list(run.next_steps),
+        "notices": list(run.notices),
+        "logs": list(run.logs),
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, object]:
+    """A verdict as the contract for scripts has it."""
+    evidence = [{"text": e.text, "service": e.service or None} for e in verdict.evidence]
+    return {"state": verdict.state.value, "evidence": evidence}
+
+
+def from_json(raw: Mapping[str, object]) -> Run | None:
+    """Read a run back; None where it is not one (another schema, a damaged line)."""
+    try:
+        return Run(
+            run_id=_text(raw["run_id"]),
+            command=_text(raw.get("command", "upgrade")),
+            app=_text(raw["app"]),
+            recipe=_text(raw["recipe"]),
+            server=_text(raw["server"]),
+            cluster=_text(raw.get("cluster", "")),
+            from_version=None if raw["from"] is None else _text(raw["from"]),
+            to_version=_text(raw["to"]),
+            started=_text(raw["started"]),
+            finished=None if raw.get("finished") is None else _text(raw["finished"]),
+            operator=_text(raw["operator"]),
+            host=_text(raw["host"]),
+            pid=int(_text(str(raw.get("pid", 0)))),
+            outcome=None if raw.get("outcome") is None else Outcome(_text(raw["outcome"])),
+            verdict=_verdict(raw.get("verdict")),
+            holds=_texts(raw.get("holds")),
+            acknowledged=_texts(raw.get("acknowledged")),
+            phases=tuple(_phase(each) for each in _list(raw.get("phases"))),
+            next_steps=_texts(raw.get("next")),
+            notices=_texts(raw.get("notices")),
+            logs=_texts(raw.get("logs")),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def replay(lines: Iterable[Mapping[str, object]]) -> list[Run]:
+    """Rebuild runs from journal lines, oldest first; a line that fits nothing is passed over."""
+    runs: dict[str, Run] = {}
+    for line in lines:
+        word, key = line.get("word"), line.get("run_id")
+        if not isinstance(key, str):
+            continue
+        payload = line.get("run")
+        if word in (Word.OPENED, Word.CLOSED) and isinstance(payload, dict):
+            run = from_json(payload)
+            if run is not None:
+                runs[key] = run
+        elif key in runs and word in (Word.BEGIN, Word.END):
+            runs[key] = _with_phase(runs[key], line)
+    return list(runs.values())
+
+
+def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
+    name, ok = str(line.get("step", "")), line.get("ok")
+    seconds = line.get("seconds", 0.0)
+    phase = Phase(
+        name=name,
+        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        ok=ok if isinstance(ok, bool) else None,
+        detail=str(line.get("detail", "")),
+    )
+    kept = tuple(p for p in run.phases if p.name != name or p.ok is not None)
+    return replace(run, phases=(*kept, phase))
+
+
+def _verdict(raw: object) -> Verdict | None:
+    if not isinstance(raw, dict):
+        return None
+    evidence = tuple(
+        Evidence(text=_text(each["text"]), service=_text(each.get("service") or ""))
+        for each in _list(raw.get("evidence"))
+    )
+    return Verdict(state=State(_text(raw["state"])), evidence=evidence)
+
+
+def _phase(raw: Mapping[str, object]) -> Phase:
+    ok, seconds = raw.get("ok"), raw["seconds"]
+    if not isinstance(seconds, int | float):
+        raise TypeError
+    return Phase(
+        name=_text(raw["name"]),
+        seconds=float(seconds),
+        ok=ok if isinstance(ok, bool) else None,
+        detail=_text(raw.get("detail", "")),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(_text(each) for each in value) if isinstance(value, list) else ()
+
+
+def _list(value: object) -> list[dict[str, object]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

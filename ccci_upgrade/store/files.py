@@ -1,0 +1,52 @@
+"""Writing that survives a crash: atomic replacement and durable appends."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and its parents; the folder itself is for its owner only."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line and see it on the disk before returning. A torn line before it is ended first."""
+    data = line.encode() + b"\n"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        while data:
+            data = data[os.write(handle, data) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put a whole file in place, or leave the old one: written beside, fsynced, renamed, folder fsynced."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """See a folder's names on the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
