@@ -3,6 +3,7 @@
 Pages exist per step, so a jump over several majors gives several, in the order of the way.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 
 from ccci_upgrade.model.image import Image, db_series, image_bump, is_database, tag_version
@@ -96,7 +97,7 @@ def _mariadb(old: Step, new: Step) -> Iterator[str]:
     if old == new or way[:1] != [old] or way[-1:] != [new]:
         yield _MARIADB
         return
-    for a, b in zip(way, way[1:], strict=False):
+    for a, b in itertools.pairwise(way):
         yield f"{_MARIADB}/upgrading-from-mariadb-{a[0]}-{a[1]}-to-mariadb-{b[0]}-{b[1]}"
 
 
