@@ -78,6 +78,7 @@ class Service:
     order: str
     failure_action: str
     has_healthcheck: bool
+    arguments: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     ports: tuple[Port, ...] = ()
     networks: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""What this tool keeps on disk."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ccci_upgrade import clock, process
 from ccci_upgrade.errors import LockedError, NotReadyError
+from ccci_upgrade.model.facts import AbraInfo
 from ccci_upgrade.redact import Masker
 from ccci_upgrade.text import decode, tame, tame_line
 
@@ -27,16 +28,6 @@ TAIL = 20
 
 _HELP_SECONDS = 10.0
 _NEEDED = {"app upgrade": ("--no-input",), "app deploy": ("--no-input", "--force")}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AbraInfo:
-    """What a binary says of itself. `missing` are flags its help was read for and does not have."""
-
-    path: str
-    version: str
-    unread: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError, NotReadyError
+from ccci_upgrade.model.facts import SwarmNames
 from ccci_upgrade.model.swarm import Mount, Port, Service, Stack, Task, UpdateState, UpdateStatus, Volume
 from ccci_upgrade.text import decode, tame, tame_line
 from ccci_upgrade.tools.engine import Engine, Json
@@ -31,15 +32,6 @@ class Cluster:
     manager: bool
     nodes: int
     root_dir: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SwarmNames:
-    """What a deploy refers to by name; configs with their data, None where it is unreadable."""
-
-    secrets: frozenset[str]
-    networks: frozenset[str]
-    configs: dict[str, bytes | None]
 
 
 class Swarm:
@@ -81,10 +73,7 @@ class Swarm:
 
     def stacks(self) -> dict[str, Stack]:
         """Every stack of the Swarm by name, without volumes, from two questions."""
-        services = [
-            _service(raw, self._network_name)
-            for raw in _list(self.engine.get("/services", {"status": "true"}), "/services")
-        ]
+        services = self.services()
         tasks = [_task(raw) for raw in _list(self.engine.get("/tasks"), "/tasks")]
         taken = self.engine_time()
         by_stack: dict[str, list[Service]] = {}
@@ -103,12 +92,14 @@ class Swarm:
         volumes = [v for v in self._volumes() if v.name in names or v.labels.get(NAMESPACE) == name]
         return _stack(name, self.engine_time(), services, tasks, volumes)
 
+    def services(self) -> list[Service]:
+        """Every service of the Swarm."""
+        answer = self.engine.get("/services", {"status": "true"})
+        return [_service(raw, self._network_name) for raw in _list(answer, "/services")]
+
     def all_labels(self) -> list[dict[str, str]]:
         """The labels of every service of the Swarm, for routes and owners."""
-        return [
-            _service(raw, self._network_name).labels
-            for raw in _list(self.engine.get("/services", {"status": "true"}), "/services")
-        ]
+        return [service.labels for service in self.services()]
 
     def names(self) -> SwarmNames:
         """Secrets, configs and networks that exist."""
@@ -198,6 +189,7 @@ def _service(raw: dict[str, Json], network_name: Callable[[str], str]) -> Servic
         order=_text(update_config, "Order") or "stop-first",
         failure_action=_text(update_config, "FailureAction") or "pause",
         has_healthcheck=_has_healthcheck(container),
+        arguments=_arguments(container),
         mounts=tuple(_mounts(container)),
         ports=tuple(_ports(spec)),
         networks=tuple(sorted(network_name(_text(each, "Target")) for each in networks)),
@@ -243,6 +235,15 @@ def _replicas(spec: dict[str, Json]) -> int | None:
         return None
     count = replicated.get("Replicas")
     return count if isinstance(count, int) else 1
+
+
+def _arguments(container: dict[str, Json]) -> tuple[str, ...]:
+    words = [*_strings(container.get("Command")), *_strings(container.get("Args"))]
+    return (*words, *_strings(container.get("Env")))
+
+
+def _strings(value: Json) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _has_healthcheck(container: dict[str, Json]) -> bool:

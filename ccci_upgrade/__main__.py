@@ -1,0 +1,5 @@
+"""`python -m ccci_upgrade`."""
+
+from ccci_upgrade.cli.app import main
+
+main()

@@ -1,0 +1,190 @@
+"""The command line: options, commands, help. Imports nothing heavy; each command loads what it needs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ccci_upgrade import __version__
+from ccci_upgrade.cli.boundary import report_bug
+from ccci_upgrade.errors import Exit
+
+app = typer.Typer(
+    name="ccci-upgrade",
+    help="Upgrade the infra apps of a Co-op Cloud CI server by hand, safely.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; implied without a terminal.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask no network: recipes and images as they are here.")
+]
+Apps = Annotated[list[str] | None, typer.Argument(metavar="[APP]...", help="`.env` name, or recipe name.")]
+To = Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Target version; else the newest.")]
+Ack = Annotated[
+    list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
+]
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if value:
+        typer.echo(f"ccci-upgrade {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="NAME", help="The server to work on.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Upgrade the infra apps of a Co-op Cloud CI server by hand, safely."""
+    del version
+    context.obj = (config, server)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 10 where upgrades are available.")
+    ] = False,
+    offline: Offline = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Show every app: what runs, what is newer, what is open."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    raise typer.Exit(commands.status(_shared(context, json=json), exit_code=exit_code, offline=offline))
+
+
+@app.command()
+def notes(
+    context: typer.Context,
+    apps: Annotated[list[str], typer.Argument(metavar="APP...", help="`.env` name, or recipe name.")],
+    to: To = None,
+    offline: Offline = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Show every release note between what runs and the target."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    raise typer.Exit(commands.notes(_shared(context, json=json), tuple(apps), to=to, offline=offline))
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    apps: Apps = None,
+    to: To = None,
+    ack: Ack = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Save the plan for `upgrade --plan`.")
+    ] = None,
+    offline: Offline = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Show what an upgrade would do, and all that speaks against it."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    request = commands.plan_request(tuple(apps or ()), to=to, acks=tuple(ack or ()), offline=offline)
+    raise typer.Exit(commands.plan(_shared(context, json=json), request, out=out))
+
+
+@app.command()
+def upgrade(
+    context: typer.Context,
+    apps: Apps = None,
+    every: Annotated[bool, typer.Option("--all", help="Every app of the server, traefik last.")] = False,
+    to: To = None,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Act on a saved plan.")
+    ] = None,
+    ack: Ack = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a bad verdict.")] = False,
+    offline: Offline = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Upgrade apps: plan, gates, abra, verdict."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.flows.upgrade import Request  # noqa: PLC0415 - start-up time is measured
+
+    request = Request(
+        apps=tuple(apps or ()),
+        every=every,
+        to=to,
+        plan_file=plan_file,
+        acks=tuple(ack or ()),
+        dry_run=dry_run,
+        keep_going=keep_going,
+        offline=offline,
+    )
+    raise typer.Exit(commands.upgrade(_shared(context, json=json), request, no_input=no_input))
+
+
+@app.command()
+def health(context: typer.Context, apps: Apps = None, json: Json = False, no_input: NoInput = False) -> None:
+    """Check apps now: the stack and its probes."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    raise typer.Exit(commands.health(_shared(context, json=json), tuple(apps or ())))
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    apps: Apps = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show the last N runs; 0 for all.")] = 20,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Show past runs, newest first."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    raise typer.Exit(commands.history(_shared(context, json=json), tuple(apps or ()), limit=limit))
+
+
+@app.command()
+def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False) -> None:
+    """Check that this tool can work here: abra, Engine, Swarm, git, configuration."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    del no_input
+    raise typer.Exit(commands.doctor(_shared(context, json=json)))
+
+
+def main() -> None:
+    """The console script: whatever was not expected becomes exit 1 and a log file."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback must not reach a terminal
+        sys.exit(report_bug(error))
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+
+
+def _shared(context: typer.Context, *, json: bool) -> "tuple[Path | None, str | None, bool]":
+    config, server = context.obj
+    return config, server, json

@@ -1,0 +1,248 @@
+"""One function a command: configuration → flow → text or document → exit code."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccci_upgrade.cli.boundary import guarded
+from ccci_upgrade.config import Config, read_config
+from ccci_upgrade.errors import Exit
+from ccci_upgrade.ui.console import Terminal
+
+if TYPE_CHECKING:
+    from ccci_upgrade.flows.host import Host
+    from ccci_upgrade.flows.upgrade import Request, Result
+
+Shared = tuple[Path | None, str | None, bool]
+"""`--config`, `--server`, `--json`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """One call of a command: its configuration, server, and where its results go."""
+
+    config: Config
+    server: str | None
+    json: bool
+    terminal: Terminal
+
+
+def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
+    """`status`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.status import read_status  # noqa: PLC0415 - start-up time is measured
+
+        found = read_status(call.config, call.server, offline=offline)
+        code = Exit.NOT_READY if found.errors else Exit.OK
+        if exit_code and code is Exit.OK and any(row.upgrades for row in found.apps):
+            code = Exit.UPGRADES
+        if call.json:
+            from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write("status", code, documents.status(found), found.errors)
+        else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
+            call.terminal.show(tables.status(found))
+            for error in found.errors:
+                call.terminal.error(error)
+        return code
+
+    return _run("status", shared, {"apps": [], "open_runs": []}, work)
+
+
+def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bool) -> Exit:
+    """`notes`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.notes import read_app_notes  # noqa: PLC0415 - start-up time is measured
+
+        found = read_app_notes(call.config, call.server, names, to=to, offline=offline)
+        if call.json:
+            from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write("notes", Exit.OK, documents.notes(found))
+        else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
+            call.terminal.show(*tables.notes(found))
+        return Exit.OK
+
+    return _run("notes", shared, {"apps": []}, work)
+
+
+def plan_request(apps: tuple[str, ...], *, to: str | None, acks: tuple[str, ...], offline: bool) -> "Request":
+    """What `plan` asks of the planning half of `upgrade`; without apps, all of the server."""
+    from ccci_upgrade.flows.upgrade import Request  # noqa: PLC0415 - start-up time is measured
+
+    return Request(apps=apps, every=not apps, to=to, acks=acks, dry_run=True, offline=offline)
+
+
+def plan(shared: Shared, request: "Request", *, out: Path | None) -> Exit:
+    """`plan`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.errors import UsageError  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.flows.upgrade import plan_apps  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.store.saved_plan import write_saved  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope  # noqa: PLC0415 - start-up time is measured
+
+        plans = [each.plan for each in plan_apps(_host(call), request)]
+        if out is not None:
+            if len(plans) != 1 or plans[0].to_version is None:
+                raise UsageError(
+                    "`--out` saves the plan of one app that has something to do", hint="name one app"
+                )
+            write_saved(out, envelope.plan_json(plans[0]))
+        if call.json:
+            envelope.write("plan", Exit.OK, {"plans": [envelope.plan_json(each) for each in plans]})
+        else:
+            for each in plans:
+                call.terminal.plan(each)
+        return Exit.OK
+
+    return _run("plan", shared, {"plans": []}, work)
+
+
+def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
+    """`upgrade`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.upgrade import chosen_by  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.flows.upgrade import upgrade as flow
+        from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - start-up time is measured
+
+        host = _host(call)
+        person = prompter(call.terminal, no_input=no_input)
+        chosen = chosen_by(host, request, person)
+        result = flow(host, chosen, reporter=call.terminal, prompter=person)
+        if result.error is not None:
+            call.terminal.error(result.error)
+        call.terminal.refused(result.runs, result.plans)
+        if call.json:
+            errors = [result.error] if result.error else []
+            if result.exit is not Exit.INTERRUPTED:
+                envelope.write("upgrade", result.exit, documents.upgrade(result), errors)
+        if result.exit is Exit.HELD:
+            call.terminal.last_word(_again(shared, chosen, result))
+        return result.exit
+
+    return _run("upgrade", shared, {"runs": []}, work)
+
+
+def health(shared: Shared, names: tuple[str, ...]) -> Exit:
+    """`health`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.health import read_health  # noqa: PLC0415 - start-up time is measured
+
+        host = _host(call)
+        found, code = read_health(host, host.find(names) if names else host.apps)
+        if call.json:
+            from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write("health", code, documents.health(found))
+        else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
+            call.terminal.show(*tables.health(found))
+        return code
+
+    return _run("health", shared, {"apps": []}, work)
+
+
+def history(shared: Shared, names: tuple[str, ...], *, limit: int) -> Exit:
+    """`history`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.history import read_history  # noqa: PLC0415 - start-up time is measured
+
+        runs, reading = read_history(call.config, names, limit=limit)
+        if call.json:
+            from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write("history", Exit.OK, documents.history(runs, reading.damaged))
+        else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
+            call.terminal.show(tables.history(runs))
+        if reading.damaged:
+            call.terminal.note(f"{reading.damaged} journal line(s) cannot be read and were passed over")
+        return Exit.OK
+
+    return _run("history", shared, {"runs": []}, work)
+
+
+def doctor(shared: Shared) -> Exit:
+    """`doctor`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.doctor import read_doctor  # noqa: PLC0415 - start-up time is measured
+
+        checks, code = read_doctor(call.config, call.server)
+        if call.json:
+            from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write("doctor", code, documents.doctor(checks))
+        else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
+            call.terminal.show(*tables.doctor(checks))
+        return code
+
+    return _run("doctor", shared, {"checks": []}, work)
+
+
+def _run(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:
+    config_file, server, json = shared
+    terminal = Terminal(json=json)
+
+    def whole() -> Exit:
+        config = read_config(config_file)
+        _say_open_runs(command, config, terminal)
+        return work(Call(config=config, server=server, json=json, terminal=terminal))
+
+    return guarded(command, terminal, json=json, empty=empty, work=whole)
+
+
+def _say_open_runs(command: str, config: Config, terminal: Terminal) -> None:
+    """Every command names a run that never ended; `doctor` has it among its checks."""
+    if command == "doctor":
+        return
+    from ccci_upgrade.flows.history import open_run_lines  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.store.journal import read_all  # noqa: PLC0415 - start-up time is measured
+
+    for line in open_run_lines(read_all(config.state_dir)):
+        terminal.note(line)
+
+
+def _host(call: Call) -> "Host":
+    from ccci_upgrade.flows.host import choose_server, open_host  # noqa: PLC0415 - start-up time is measured
+
+    return open_host(call.config, choose_server(call.config, call.server))
+
+
+def _again(shared: Shared, request: "Request", result: "Result") -> str:
+    """The whole command that would go on, with its acknowledgements."""
+    config, server, json = shared
+    words = ["ccci-upgrade"]
+    words += ["--config", str(config)] if config else []
+    words += ["--server", server] if server else []
+    words += (
+        ["upgrade", *(["--all"] if request.every else request.apps)] if not request.plan_file else ["upgrade"]
+    )
+    words += ["--to", request.to] if request.to and not request.plan_file else []
+    words += ["--plan", str(request.plan_file)] if request.plan_file else []
+    for flag, said in (("--dry-run", request.dry_run), ("--keep-going", request.keep_going)):
+        words += [flag] if said else []
+    words += ["--offline"] if request.offline else []
+    words += ["--json"] if json else []
+    several = len(result.plans) > 1
+    for each in result.plans:
+        for hold in sorted({*each.holds, *each.acknowledged}):
+            words += ["--ack", f"{each.app}:{hold}" if several else hold]
+    return shlex.join(words)

@@ -1,0 +1,176 @@
+"""`doctor`: can this tool work here? One check a line, read-only, each with its remedy."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from ccci_upgrade import process
+from ccci_upgrade.config import Config
+from ccci_upgrade.errors import CcciError, Exit
+from ccci_upgrade.flows.history import open_run_lines
+from ccci_upgrade.flows.host import Host, choose_server, engine_socket, read_server
+from ccci_upgrade.flows.look import probes_of
+from ccci_upgrade.flows.surroundings import other_owners
+from ccci_upgrade.model.app import App
+from ccci_upgrade.model.facts import OwnerKind
+from ccci_upgrade.store.journal import read_all
+from ccci_upgrade.tools.abra import Abra
+from ccci_upgrade.tools.engine import Engine
+from ccci_upgrade.tools.swarm import Cluster, Swarm
+
+
+class Health(StrEnum):
+    """How a check went."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One check, what it saw, and what to do where it is not good."""
+
+    name: str
+    health: Health
+    detail: str
+    remedy: str = ""
+
+
+def read_doctor(config: Config, server: str | None) -> tuple[tuple[Check, ...], Exit]:
+    """Make every check; 13 where one is bad."""
+    checks = tuple(_checks(config, server))
+    bad = any(check.health is Health.BAD for check in checks)
+    return checks, Exit.NOT_READY if bad else Exit.OK
+
+
+def _checks(config: Config, requested: str | None) -> Iterator[Check]:
+    yield Check(
+        name="configuration",
+        health=Health.GOOD,
+        detail=str(config.source) if config.source else "none; the defaults hold",
+    )
+    yield _tried("git", _git)
+    yield from _abra(config)
+    yield _state(config)
+    for line in open_run_lines(read_all(config.state_dir)):
+        yield Check(name="open run", health=Health.WARN, detail=line)
+    try:
+        server = choose_server(config, requested)
+    except CcciError as error:
+        yield _failed("server", error)
+        return
+    yield from _apps(config, server)
+    swarm = Swarm(Engine(Path("/nowhere")))
+    try:
+        swarm = Swarm(Engine(engine_socket(config, server)))
+        cluster = swarm.cluster()
+    except CcciError as error:
+        yield _failed("engine", error)
+        return
+    yield from _swarm(config, server, swarm, cluster)
+
+
+def _swarm(config: Config, server: str, swarm: Swarm, cluster: Cluster) -> Iterator[Check]:
+    yield Check(
+        name="engine", health=Health.GOOD, detail=f"{cluster.engine_version} at {swarm.engine.socket_path}"
+    )
+    nodes = Health.GOOD if cluster.nodes == 1 else Health.WARN
+    yield Check(
+        name="swarm", health=nodes, detail=f"{cluster.nodes} node(s), manager {cluster.node}, id {cluster.id}"
+    )
+    yield _tried("network proxy", lambda: _proxy(swarm))
+    apps, broken = read_server(config, server)
+    host = Host(
+        config=config, server=server, swarm=swarm, cluster=cluster, abra=Abra(config.abra, config.abra_dir),
+        local=True, apps=apps, broken=broken,
+    )  # fmt: skip
+    for app in apps:
+        yield _tried(f"probes of {app.name}", partial(_probes, host, app))
+    yield from _owners(host)
+
+
+def _probes(host: Host, app: App) -> str:
+    return ", ".join(probe.name for probe in probes_of(host, app)) or "none"
+
+
+def _git() -> str:
+    done = process.run(("git", "--version"), seconds=5)
+    if done.code != 0:
+        raise CcciError("git cannot be run", hint="install git: versions and notes are read from git objects")
+    return done.out.decode(errors="replace").strip()
+
+
+def _abra(config: Config) -> Iterator[Check]:
+    try:
+        info = Abra(config.abra, config.abra_dir).info()
+    except CcciError as error:
+        yield _failed("abra", error)
+        return
+    yield Check(
+        name="abra", health=Health.GOOD, detail=f"{info.version} at {info.path}, ABRA_DIR {config.abra_dir}"
+    )
+    for flag in info.missing:
+        yield Check(name="abra's interface", health=Health.BAD, detail=f"`{flag}` is not in its help")
+    for unread in info.unread:
+        yield Check(name="abra's interface", health=Health.WARN, detail=f"`{unread}` could not be read")
+    if not info.missing and not info.unread:
+        yield Check(name="abra's interface", health=Health.GOOD, detail="has every flag this tool needs")
+
+
+def _state(config: Config) -> Check:
+    folder = config.state_dir
+    place = folder if folder.exists() else next((p for p in folder.parents if p.exists()), Path("/"))
+    good = os.access(place, os.W_OK | os.X_OK)
+    detail = f"{folder}" if good else f"{folder} cannot be written to"
+    remedy = "" if good else "set `state_dir` in ccci-upgrade.toml, or run as the user that owns it"
+    return Check(name="state", health=Health.GOOD if good else Health.BAD, detail=detail, remedy=remedy)
+
+
+def _apps(config: Config, server: str) -> Iterator[Check]:
+    apps, broken = read_server(config, server)
+    names = ", ".join(app.name for app in apps) or "none"
+    yield Check(name="apps", health=Health.GOOD if apps else Health.BAD, detail=f"{server}: {names}")
+    for each in broken:
+        yield Check(
+            name="apps", health=Health.BAD, detail=f"{each.name}: {each.error}", remedy="mend the `.env`"
+        )
+    for name in config.apps:
+        if name not in {app.name for app in apps} and not re.search(r"\.", name):
+            yield Check(
+                name="configuration", health=Health.WARN, detail=f"[apps.{name!r}] is no app of {server}"
+            )
+
+
+def _proxy(swarm: Swarm) -> str:
+    if "proxy" not in swarm.names().networks:
+        raise CcciError(
+            "there is no network `proxy`", hint="docker network create -d overlay --attachable proxy"
+        )
+    return "is there"
+
+
+def _owners(host: Host) -> Iterator[Check]:
+    found = other_owners(host, host.apps)
+    for owner in found:
+        health = Health.BAD if owner.kind is OwnerKind.ACTING else Health.WARN
+        lines = "; ".join(owner.evidence)
+        yield Check(name="other owner", health=health, detail=f"{owner.name} ({owner.kind.value}): {lines}")
+    if not found:
+        yield Check(name="other owner", health=Health.GOOD, detail="none seen")
+
+
+def _tried(name: str, ask: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, health=Health.GOOD, detail=ask())
+    except CcciError as error:
+        return _failed(name, error)
+
+
+def _failed(name: str, error: CcciError) -> Check:
+    return Check(name=name, health=Health.BAD, detail=error.message, remedy=error.hint)

@@ -1,0 +1,175 @@
+"""One server, opened: which Engine, which Swarm, which apps. The start of every command."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ccci_upgrade.config import AppSettings, Config
+from ccci_upgrade.errors import NotReadyError, UsageError
+from ccci_upgrade.model.app import App, BrokenApp
+from ccci_upgrade.model.envfile import stack_name
+from ccci_upgrade.model.profile import profile
+from ccci_upgrade.tools.abra import Abra
+from ccci_upgrade.tools.apps import AppFile, find_servers, read_apps
+from ccci_upgrade.tools.engine import Engine
+from ccci_upgrade.tools.swarm import Cluster, Swarm
+
+BUDGET_SECONDS = 600.0
+SETTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """One server's tools and apps."""
+
+    config: Config
+    server: str
+    swarm: Swarm
+    cluster: Cluster
+    abra: Abra
+    local: bool
+    apps: tuple[App, ...]
+    broken: tuple[BrokenApp, ...]
+
+    def find(self, names: tuple[str, ...]) -> tuple[App, ...]:
+        """Find apps by `.env` name, or by recipe where only one app has it; in the order given, once each."""
+        found: list[App] = []
+        for name in names:
+            app = self._find(name)
+            if app not in found:
+                found.append(app)
+        return tuple(found)
+
+    def _find(self, name: str) -> App:
+        exact = [app for app in self.apps if app.name == name]
+        by_recipe = [app for app in self.apps if app.recipe == name]
+        chosen = exact or by_recipe
+        if len(chosen) == 1:
+            return chosen[0]
+        broken = next((b for b in self.broken if b.name == name), None)
+        if broken is not None:
+            raise NotReadyError(
+                f"`{name}` cannot be used: {broken.error}", hint="mend its `.env`", code="env"
+            )
+        if chosen:
+            names = ", ".join(app.name for app in chosen)
+            raise UsageError(f"several apps are made from `{name}`: {names}", hint="name one of them")
+        known = ", ".join(app.name for app in self.apps) or "none"
+        raise UsageError(f"no app `{name}` on {self.server}", hint=f"the apps here are {known}")
+
+
+def choose_server(config: Config, requested: str | None) -> str:
+    """The one server a command touches: `--server`, the configured one, or the only one there is."""
+    known = find_servers(config.abra_dir)
+    if not known:
+        raise UsageError(
+            f"no servers in `{config.abra_dir}/servers`",
+            hint="set `abra_dir` in ccci-upgrade.toml, or `ABRA_DIR`, to abra's folder",
+        )
+    wanted = requested or config.server
+    if wanted is None:
+        if len(known) == 1:
+            return known[0]
+        raise UsageError(
+            f"there are {len(known)} servers: {', '.join(known)}",
+            hint="name one with `--server NAME` before the command, or set `server` in ccci-upgrade.toml",
+        )
+    if wanted not in known:
+        raise UsageError(
+            f"no server `{wanted}` in `{config.abra_dir}/servers`", hint=f"there are {', '.join(known)}"
+        )
+    return wanted
+
+
+def open_host(config: Config, server: str) -> Host:
+    """Reach a server's Swarm and read its apps; NotReadyError where the Swarm cannot be had."""
+    apps, broken = read_server(config, server)
+    socket = engine_socket(config, server)
+    swarm = Swarm(Engine(socket))
+    return Host(
+        config=config,
+        server=server,
+        swarm=swarm,
+        cluster=swarm.cluster(),
+        abra=Abra(config.abra, config.abra_dir),
+        local=True,
+        apps=apps,
+        broken=broken,
+    )
+
+
+def read_server(config: Config, server: str) -> tuple[tuple[App, ...], tuple[BrokenApp, ...]]:
+    """The apps of a server from their `.env` files alone."""
+    apps: list[App] = []
+    broken: list[BrokenApp] = []
+    for file in read_apps(config.abra_dir, server):
+        made = _app(file, config.apps.get(file.name, AppSettings()))
+        if isinstance(made, App):
+            apps.append(made)
+        else:
+            broken.append(made)
+    return tuple(sorted(apps, key=lambda a: (a.order, a.name))), tuple(broken)
+
+
+def engine_socket(config: Config, server: str) -> Path:
+    """The Engine's socket for a server: as configured, else its Docker context, else this machine's own."""
+    said = config.docker_hosts.get(server) or _context_host(server)
+    if not said and server == "default":
+        said = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not said:
+        raise NotReadyError(
+            f"no way to the Engine of `{server}` is known",
+            hint=f'set `docker_host` under [servers."{server}"] in ccci-upgrade.toml',
+            code="no-docker-host",
+        )
+    if not said.startswith("unix://"):
+        raise NotReadyError(
+            f"the Engine of `{server}` is at `{said}`: only `unix://` sockets can be used so far",
+            hint="run this tool on the server itself",
+            code="docker-host",
+        )
+    return Path(said.removeprefix("unix://"))
+
+
+def _context_host(server: str) -> str:
+    """Docker keeps a context under the SHA-256 of its name."""
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    meta = folder / "contexts" / "meta" / hashlib.sha256(server.encode()).hexdigest() / "meta.json"
+    try:
+        host = json.loads(meta.read_bytes())["Endpoints"]["docker"]["Host"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return host if isinstance(host, str) else ""
+
+
+def _app(file: AppFile, settings: AppSettings) -> App | BrokenApp:
+    if file.env is None:
+        return BrokenApp(name=file.name, server=file.server, error=file.error)
+    recipe = settings.recipe or file.env.recipe
+    if not recipe:
+        return BrokenApp(
+            name=file.name, server=file.server, error="it names no recipe (no TYPE= or RECIPE= line)"
+        )
+    built_in = profile(recipe)
+    domain = file.env.domain or file.name
+    return App(
+        name=file.name,
+        server=file.server,
+        recipe=recipe,
+        recipe_folder=settings.recipe or file.env.recipe_folder,
+        domain=domain,
+        stack=stack_name(file.env.values, file.name),
+        env=file.env,
+        path=file.path,
+        text=file.text,
+        order=built_in.order if settings.order is None else settings.order,
+        upgrade_last=built_in.upgrade_last,
+        holds_data=built_in.holds_data if settings.holds_data is None else settings.holds_data,
+        address=settings.address or "",
+        budget=BUDGET_SECONDS if settings.budget is None else settings.budget,
+        settle=SETTLE_SECONDS if settings.settle is None else settings.settle,
+        token_file=settings.token_file or "",
+        probes=settings.probes,
+    )

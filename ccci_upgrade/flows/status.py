@@ -1,0 +1,143 @@
+"""`status`: every app, what runs, what is newer, what is open. Reads only."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ccci_upgrade.config import Config
+from ccci_upgrade.errors import CcciError
+from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
+from ccci_upgrade.model.app import App
+from ccci_upgrade.model.findings.state import unhealthy_lines
+from ccci_upgrade.model.recipe import Recipe
+from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.swarm import Stack, UpdateState
+from ccci_upgrade.model.version import Bump, RecipeVersion, bump_between
+from ccci_upgrade.store.journal import Reading, read_all
+from ccci_upgrade.tools.apps import find_servers
+from ccci_upgrade.tools.recipes import read_recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppStatus:
+    """One row. `upgrades` ascend; `state` is the contract's word; `problem` says why something is unknown."""
+
+    app: str
+    recipe: str
+    server: str
+    stack: str
+    deployed: str | None = None
+    newest: str | None = None
+    upgrades: tuple[str, ...] = ()
+    bump: Bump = Bump.UNKNOWN
+    state: str = "unknown"
+    chaos: bool = False
+    last_run: Run | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """All rows, the runs that never ended, and the servers that could not be read."""
+
+    apps: tuple[AppStatus, ...]
+    open_runs: tuple[Run, ...]
+    damaged: int
+    errors: tuple[CcciError, ...]
+
+
+def read_status(config: Config, server: str | None, *, offline: bool) -> Status:
+    """Read one server, or all of them at once; one that cannot be reached does not hide the others."""
+    servers = [choose_server(config, server)] if server or config.server else find_servers(config.abra_dir)
+    if not servers:
+        choose_server(config, None)
+    journal = read_all(config.state_dir)
+    with ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
+        parts = list(pool.map(lambda name: _server(config, name, journal, offline=offline), servers))
+    return Status(
+        apps=tuple(row for rows, _ in parts for row in rows),
+        open_runs=journal.open,
+        damaged=journal.damaged,
+        errors=tuple(error for _, error in parts if error is not None),
+    )
+
+
+def state_of(stack: Stack) -> str:
+    """The contract's word for a stack as it stands."""
+    if not stack.services:
+        return "undeployed"
+    states = {s.update.state for s in stack.services if s.update}
+    if any(state.in_flight for state in states):
+        return "updating"
+    if states & {UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED}:
+        return "paused"
+    if unhealthy_lines(stack):
+        return "degraded"
+    return "rolled_back" if UpdateState.ROLLBACK_COMPLETED in states else "converged"
+
+
+def _server(
+    config: Config, server: str, journal: Reading, *, offline: bool
+) -> tuple[list[AppStatus], CcciError | None]:
+    try:
+        host = open_host(config, server)
+        stacks = host.swarm.stacks()
+    except CcciError as error:
+        return _unreachable(config, server, error), error
+    recipes = _recipes(host, offline=offline)
+    rows = [_row(app, stacks.get(app.stack), recipes[app.recipe_folder], journal) for app in host.apps]
+    rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
+    return rows, None
+
+
+def _unreachable(config: Config, server: str, error: CcciError) -> list[AppStatus]:
+    apps, broken = read_server(config, server)
+    rows = [
+        AppStatus(app=a.name, recipe=a.recipe, server=server, stack=a.stack, problem=error.message)
+        for a in apps
+    ]
+    return rows + [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in broken]
+
+
+def _recipes(host: Host, *, offline: bool) -> dict[str, Recipe | CcciError]:
+    names = sorted({app.recipe_folder for app in host.apps})
+
+    def read(name: str) -> Recipe | CcciError:
+        try:
+            return read_recipe(name, host.config.abra_dir, host.config.cache_dir, offline=offline)
+        except CcciError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=max(1, min(4, len(names)))) as pool:
+        return dict(zip(names, pool.map(read, names), strict=True))
+
+
+def _row(app: App, stack: Stack | None, recipe: Recipe | CcciError, journal: Reading) -> AppStatus:
+    label = stack.label("version") if stack else None
+    deployed = RecipeVersion.parse(label) if label else None
+    newer: tuple[RecipeVersion, ...] = ()
+    newest: RecipeVersion | None = None
+    problem = recipe.message if isinstance(recipe, CcciError) else recipe.stale
+    if isinstance(recipe, Recipe):
+        newest = recipe.newest.version if recipe.newest else None
+        newer = tuple(r.version for r in recipe.newer_than(deployed)) if deployed else ()
+    runs = [run for run in journal.runs if run.app == app.name and run.outcome is not None]
+    return AppStatus(
+        app=app.name,
+        recipe=app.recipe,
+        server=app.server,
+        stack=app.stack,
+        deployed=label,
+        newest=newest.text if newest else None,
+        upgrades=tuple(v.text for v in newer),
+        bump=_bump(deployed, newest),
+        state=state_of(stack) if stack else "undeployed",
+        chaos=bool(stack and (stack.label("chaos") == "true" or stack.label("chaos-version"))),
+        last_run=runs[-1] if runs else None,
+        problem=problem,
+    )
+
+
+def _bump(deployed: RecipeVersion | None, newest: RecipeVersion | None) -> Bump:
+    if deployed is None or newest is None:
+        return Bump.UNKNOWN
+    return Bump.NONE if newest <= deployed else bump_between(deployed, newest)

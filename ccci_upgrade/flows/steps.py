@@ -1,0 +1,72 @@
+"""A run is a list of steps as data; one runner journals intent and result around each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ccci_upgrade import clock
+from ccci_upgrade.errors import CcciError
+from ccci_upgrade.flows.ports import Reporter
+from ccci_upgrade.model.run import Phase, Run
+from ccci_upgrade.store.journal import Journal
+
+
+class Progress(StrEnum):
+    """What a step's probe says before the step is taken."""
+
+    DONE = "done"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step. `act` gives a line of detail or raises CcciError.
+
+    `probe` decides whether it is done already: a done step is journaled and passed over. `always` steps are
+    taken even after an earlier one failed, so that a verdict is reached and recorded in any case.
+    """
+
+    id: str
+    title: str
+    act: Callable[[], str]
+    probe: Callable[[], Progress] = lambda: Progress.OPEN
+    always: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walked:
+    """How a list of steps went: each phase, and the first error."""
+
+    phases: tuple[Phase, ...]
+    error: CcciError | None
+
+
+def walk(steps: Sequence[Step], *, run: Run, journal: Journal, reporter: Reporter) -> Walked:
+    """Take the steps in order; after an error only the `always` ones."""
+    phases: list[Phase] = []
+    first: CcciError | None = None
+    for step in steps:
+        if first is not None and not step.always:
+            continue
+        phase, error = _take(step, run, journal, reporter)
+        phases.append(phase)
+        first = first or error
+    return Walked(phases=tuple(phases), error=first)
+
+
+def _take(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[Phase, CcciError | None]:
+    started = clock.ticks()
+    error: CcciError | None = None
+    if step.probe() is Progress.DONE:
+        detail = "was done already"
+    else:
+        journal.begin(run.run_id, step.id)
+        reporter.phase(run.app, step.title)
+        try:
+            detail = step.act()
+        except CcciError as caught:
+            detail, error = caught.message, caught
+    seconds = clock.ticks() - started
+    journal.end(run.run_id, step.id, ok=error is None, seconds=seconds, detail=detail)
+    return Phase(name=step.id, seconds=seconds, ok=error is None, detail=detail), error

@@ -1,0 +1,50 @@
+"""What stands around an app: other owners, the `.env`'s history, builds and test stacks at work."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ccci_upgrade.errors import CcciError
+from ccci_upgrade.flows.host import Host
+from ccci_upgrade.model.app import App
+from ccci_upgrade.model.facts import EnvHistory, OtherOwner
+from ccci_upgrade.tools.envgit import env_git_state
+from ccci_upgrade.tools.owners import SwarmService, Target, host_owners, swarm_owners
+
+_TEST_STACK = re.compile(r"[a-z]{1,4}-[0-9a-f]{6}(?:_.*)?")
+"""cc-ci deploys an app under test as its recipe's first four letters and six hex digits."""
+
+
+def other_owners(host: Host, apps: Sequence[App]) -> tuple[OtherOwner, ...]:
+    """Everybody else who deploys or upgrades these apps: in the Swarm, and on this machine."""
+    services = [
+        SwarmService(name=s.full_name, image=s.image, words=s.arguments, labels=s.labels)
+        for s in host.swarm.services()
+    ]
+    found = swarm_owners(services, [app.stack for app in apps])
+    if not host.local:
+        return found
+    targets = [Target(recipe=app.recipe, domain=app.name, stack=app.stack) for app in apps]
+    return (*found, *host_owners(targets))
+
+
+def env_history(app: App, cache_dir: Path, *, offline: bool) -> EnvHistory:
+    """What git says of the `.env`; nothing where it is in no repository."""
+    try:
+        state = env_git_state(app.path, cache_dir, offline=offline)
+    except CcciError:
+        return EnvHistory()
+    if state is None:
+        return EnvHistory()
+    newer = state.upstream
+    return EnvHistory(
+        uncommitted=f"{state.path}: {state.stat or 'not in git yet'}" if state.uncommitted else "",
+        upstream=f"{newer.commit[:12]} {newer.date[:10]} {newer.author}: {newer.subject}" if newer else "",
+    )
+
+
+def busy_lines(host: Host, app: App) -> tuple[str, ...]:
+    """Test stacks that run now: an upgrade under them makes their tests fail."""
+    del app
+    names = sorted({s.stack for s in host.swarm.services() if _TEST_STACK.fullmatch(s.stack)})
+    return tuple(f"test stack {name} is deployed" for name in names)

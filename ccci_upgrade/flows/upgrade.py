@@ -1,0 +1,244 @@
+"""The main job, top-down: guard → probe → plan → confirm → act → verify → record, for one app after another."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ccci_upgrade.errors import CcciError, Exit, StaleError, UsageError
+from ccci_upgrade.flows.act import UpgradeRun, exit_of, new_run
+from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.look import Depth, look, look_at_versions
+from ccci_upgrade.flows.ports import Prompter, Reporter
+from ccci_upgrade.model.app import App
+from ccci_upgrade.model.facts import Facts, fingerprints
+from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.findings import ACK_KINDS, find
+from ccci_upgrade.model.plan import Plan, make_plan, moved_facts
+from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.verdict import Outcome
+from ccci_upgrade.store.saved_plan import SavedPlan, read_saved
+
+LOCK_SECONDS = 10.0
+"""How long an abra of ours that still runs on the same `ABRA_DIR` is waited for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What was asked for. `acks` are `ID`, or `APP:ID` with more than one app."""
+
+    apps: tuple[str, ...] = ()
+    every: bool = False
+    to: str | None = None
+    plan_file: Path | None = None
+    acks: tuple[str, ...] = ()
+    dry_run: bool = False
+    keep_going: bool = False
+    offline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One app looked at: its facts and the plan made from them."""
+
+    facts: Facts
+    plan: Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What came of a request: one run for each app, the plans, and the exit code of the first that was not good."""
+
+    runs: tuple[Run, ...]
+    plans: tuple[Plan, ...]
+    exit: Exit
+    error: CcciError | None = None
+
+
+def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
+    """Look at the apps and plan, reading only: what `plan` shows and `upgrade` acts on."""
+    apps = _chosen(host, request)
+    if request.to is not None and len(apps) > 1:
+        raise UsageError("`--to` names a version of one app", hint="upgrade the apps one by one")
+    acks = _acknowledged(apps, request.acks)
+    return tuple(plan_app(host, app, request, acks[app.name]) for app in apps)
+
+
+def plan_app(host: Host, app: App, request: Request, acknowledged: frozenset[str]) -> Planned:
+    """Read one app's facts and make its plan."""
+    facts = look(host, app, Depth(to=request.to, offline=request.offline))
+    return Planned(facts=facts, plan=make_plan(facts, find(facts), acknowledged))
+
+
+def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Prompter) -> Result:
+    """Upgrade apps, one after another; every gate is passed by all of them before anything is changed."""
+    saved = read_saved(request.plan_file) if request.plan_file else None
+    if saved is not None:
+        request = _as_saved(request, saved)
+    if request.dry_run:
+        return _gated(host, plan_apps(host, request), saved, reporter, prompter=None)
+    with host.abra.alone(seconds=LOCK_SECONDS) as lock:
+        gated = _gated(host, plan_apps(host, request), saved, reporter, prompter)
+        if gated.exit is not Exit.OK:
+            return gated
+        return _act(host, request, gated, lock=lock, reporter=reporter)
+
+
+def chosen_by(host: Host, request: Request, prompter: Prompter) -> Request:
+    """Where no app is named at a terminal: a menu of the apps that have something newer."""
+    if request.apps or request.every or request.plan_file:
+        return request
+    newer = []
+    for app in host.apps:
+        facts = look_at_versions(host, app, offline=request.offline)
+        if facts.target is not None:
+            newer.append(app.name)
+    return replace(request, apps=prompter.choose(tuple(newer)))
+
+
+# -- the gates --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Open(Result):
+    """A result whose gates are all open: what is still to be done."""
+
+    todo: tuple[Planned, ...] = ()
+
+
+def _gated(
+    host: Host,
+    planned: Sequence[Planned],
+    saved: SavedPlan | None,
+    reporter: Reporter,
+    prompter: Prompter | None,
+) -> _Open:
+    """Show every plan, then refuse in the order of refusals: stale (19), block (13), held (12), declined (17)."""
+    for each in planned:
+        reporter.plan(each.plan)
+    stale = _stale(saved, planned) if saved is not None else None
+    if stale is not None:
+        return replace(_refused(host, planned, Outcome.STALE, Exit.STALE), error=stale)
+    blocked = [p for p in planned if p.plan.to_version and p.plan.blocks]
+    if blocked:
+        return _refused(host, planned, Outcome.NOT_READY, Exit.NOT_READY)
+    if prompter is not None:
+        planned = [_asked(p, prompter) for p in planned]
+    if any(p.plan.to_version and p.plan.holds for p in planned):
+        declined = prompter is not None and prompter.interactive
+        outcome, code = (Outcome.DECLINED, Exit.DECLINED) if declined else (Outcome.HELD, Exit.HELD)
+        return _refused(host, planned, outcome, code)
+    if prompter is not None and not all(prompter.confirm(p.plan) for p in planned if p.plan.to_version):
+        return _refused(host, planned, Outcome.DECLINED, Exit.DECLINED)
+    return _Open(runs=(), plans=tuple(p.plan for p in planned), exit=Exit.OK, todo=tuple(planned))
+
+
+def _asked(planned: Planned, prompter: Prompter) -> Planned:
+    """Have what holds a plan acknowledged, one finding after another; the first no ends the asking."""
+    plan = planned.plan
+    if plan.to_version is None or not prompter.interactive:
+        return planned
+    for finding in _holding(plan):
+        if not prompter.acknowledge(plan.app, finding):
+            break
+        plan = replace(plan, acknowledged=plan.acknowledged | {finding.id})
+    return Planned(facts=planned.facts, plan=plan)
+
+
+def _holding(plan: Plan) -> Iterable[Finding]:
+    return [f for f in plan.findings if f.severity is Severity.ACK and f.id in plan.holds]
+
+
+def _stale(saved: SavedPlan, planned: Sequence[Planned]) -> StaleError | None:
+    for each in planned:
+        moved = moved_facts(saved.facts, each.plan.fingerprints)
+        if moved:
+            return StaleError(
+                f"the saved plan for {each.plan.app} is stale: {', '.join(moved)} moved",
+                hint=f"look again: ccci-upgrade plan {each.plan.app} --out {saved.path}",
+            )
+    return None
+
+
+def _refused(host: Host, planned: Sequence[Planned], outcome: Outcome, code: Exit) -> _Open:
+    """One run for each app: those at fault with the outcome, the others skipped, up-to-date ones noop."""
+
+    def guilty(plan: Plan) -> bool:
+        if outcome is Outcome.NOT_READY:
+            return bool(plan.blocks)
+        return bool(plan.holds) or outcome is not Outcome.HELD
+
+    runs = []
+    for plan in (each.plan for each in planned):
+        word = Outcome.NOOP if plan.to_version is None else outcome if guilty(plan) else Outcome.SKIPPED
+        runs.append(new_run(host, plan, outcome=word))
+    return _Open(runs=tuple(runs), plans=tuple(p.plan for p in planned), exit=code)
+
+
+# -- the act ----------------------------------------------------------------------------------------------
+
+
+def _act(host: Host, request: Request, gated: _Open, *, lock: int, reporter: Reporter) -> Result:
+    """Act app by app; stop at the first bad verdict unless told to keep going."""
+    runs: list[Run] = []
+    code = Exit.OK
+    for each in gated.todo:
+        if each.plan.to_version is None:
+            runs.append(new_run(host, each.plan, outcome=Outcome.NOOP))
+            continue
+        if code is not Exit.OK and not request.keep_going:
+            runs.append(new_run(host, each.plan, outcome=Outcome.SKIPPED))
+            continue
+        run = _act_on_one(host, each, lock=lock, reporter=reporter)
+        runs.append(run)
+        code = exit_of(run) if code is Exit.OK else code
+    return Result(runs=tuple(runs), plans=gated.plans, exit=code)
+
+
+def _act_on_one(host: Host, planned: Planned, *, lock: int, reporter: Reporter) -> Run:
+    """Look at the stack once more: a person may have thought about the plan for an hour."""
+    stack = host.swarm.stack(planned.facts.app.stack)
+    facts = replace(planned.facts, stack=stack)
+    moved = moved_facts(planned.plan.fingerprints, fingerprints(facts))
+    if moved:
+        reporter.note(f"{planned.plan.app}: {', '.join(moved)} moved since the plan was shown; look again")
+        return new_run(host, planned.plan, outcome=Outcome.STALE)
+    return UpgradeRun(host, facts, planned.plan, lock=lock, reporter=reporter).run()
+
+
+# -- what was asked for -----------------------------------------------------------------------------------
+
+
+def _chosen(host: Host, request: Request) -> tuple[App, ...]:
+    if request.every == bool(request.apps):
+        raise UsageError(
+            "name apps or say `--all`, one of the two", hint=f"apps: {' '.join(a.name for a in host.apps)}"
+        )
+    apps = host.apps if request.every else host.find(request.apps)
+    return tuple(sorted(apps, key=lambda app: (app.upgrade_last, app.order, app.name)))
+
+
+def _acknowledged(apps: Sequence[App], acks: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Sort acknowledgements to their apps; an id that no finding can have is a usage error."""
+    found: dict[str, set[str]] = {app.name: set() for app in apps}
+    for ack in acks:
+        owner = next((a for a in apps if ack.startswith((f"{a.name}:", f"{a.recipe}:"))), None)
+        plain = ack.split(":", 1)[1] if owner else ack
+        if plain.split(":", 1)[0] not in ACK_KINDS:
+            raise UsageError(
+                f"`--ack {ack}`: there is no such finding to acknowledge",
+                hint=f"ids begin with one of {', '.join(sorted(ACK_KINDS))}; `ccci-upgrade plan APP` shows them",
+            )
+        if owner is None and len(apps) > 1:
+            raise UsageError(
+                f"`--ack {ack}`: which app?", hint=f"with several apps write `--ack {apps[0].name}:{ack}`"
+            )
+        found[(owner or apps[0]).name].add(plain)
+    return {name: frozenset(ids) for name, ids in found.items()}
+
+
+def _as_saved(request: Request, saved: SavedPlan) -> Request:
+    if request.every or (request.apps and request.apps != (saved.app,)):
+        raise UsageError(f"`{saved.path}` is a plan for {saved.app} alone", hint="leave out apps and `--all`")
+    if request.to is not None and request.to != saved.to:
+        raise UsageError(f"`{saved.path}` goes to {saved.to}, not {request.to}", hint="leave out `--to`")
+    return replace(request, apps=(saved.app,), to=saved.to)

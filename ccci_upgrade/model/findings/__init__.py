@@ -1,0 +1,30 @@
+"""Everything that could hold an upgrade, found purely from facts.
+
+Severities and ids are a contract with runbooks (docs/reference/findings.md). A false block or a needless
+acknowledgement sends people back to bare abra: each rule fires only on evidence that it prints.
+"""
+
+from collections.abc import Iterator
+
+from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.finding import Finding
+from ccci_upgrade.model.findings import host, recipe, state, versions
+
+ACK_KINDS = frozenset(
+    {
+        "major", "db-major", "notes-migration", "volume-removed", "chaos-deployed", "unknown-version",
+        "unhealthy-before", "env-missing", "host-port-start-first", "env-behind", "env-upstream", "other-owner",
+        "busy",
+    }
+)  # fmt: skip
+"""What stands before the colon in ids that can be acknowledged."""
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    """All findings of one app's upgrade."""
+    yield from state.find(facts)
+    if facts.target is None:
+        return
+    yield from versions.find(facts)
+    yield from recipe.find(facts)
+    yield from host.find(facts)

@@ -1,0 +1,73 @@
+"""The last word of a run: one verdict from the watch, the volumes and the probes."""
+
+from collections.abc import Iterable
+
+from ccci_upgrade.model.converge import Reading
+from ccci_upgrade.model.probe import Difference
+from ccci_upgrade.model.swarm import Service, Stack
+from ccci_upgrade.model.verdict import Evidence, State, Verdict
+
+_GREEN = (State.CONVERGED, State.SWARM_ROLLED_BACK, State.DATA_SUSPECT)
+
+
+def judge(
+    reading: Reading,
+    *,
+    before: Stack,
+    now: Stack,
+    differences: Iterable[Difference],
+    acknowledged: frozenset[str],
+) -> Verdict:
+    """Turn the watch's end into a verdict.
+
+    A healthy-looking stack is overruled by data that came off (a healthy app on an empty volume) and by
+    probes that got worse; probes red before the act and red after it do not count.
+    """
+    state = reading.state or State.NOT_CONVERGED
+    if state not in _GREEN:
+        return Verdict(state=state, evidence=reading.evidence)
+    detached = tuple(detached_volumes(before, now, acknowledged))
+    if detached:
+        return Verdict(state=State.DATA_DETACHED, evidence=(*detached, *reading.evidence))
+    worse = tuple(Evidence(text=f"probe {d.probe}: {d.text}") for d in differences)
+    if worse and state is not State.DATA_SUSPECT:
+        return Verdict(state=State.UNHEALTHY, evidence=(*worse, *reading.evidence))
+    return Verdict(state=state, evidence=(*reading.evidence, *worse))
+
+
+def detached_volumes(before: Stack, now: Stack, acknowledged: frozenset[str]) -> Iterable[Evidence]:
+    """Name every volume that a service had and has no more.
+
+    An acknowledged `volume-removed:<name>` covers a mount that is gone, never a mount point that holds
+    another volume now: that is a rename, and the app runs on an empty one.
+    """
+    for old in before.services:
+        service = now.service(old.name)
+        if service is None:
+            continue
+        for mount in old.mounts:
+            if mount.kind == "volume":
+                yield from _lost(old.name, mount.source, mount.target, service, before, now, acknowledged)
+
+
+def _lost(  # noqa: PLR0917 - one comparison of two moments
+    name: str,
+    source: str,
+    target: str,
+    service: Service,
+    before: Stack,
+    now: Stack,
+    acknowledged: frozenset[str],
+) -> Iterable[Evidence]:
+    there = next((m.source for m in service.mounts if m.target == target), None)
+    if there is None and source not in {m.source for m in service.mounts}:
+        if f"volume-removed:{source}" not in acknowledged:
+            yield Evidence(service=name, text=f"{name}: volume {source} is no longer mounted at {target}")
+    elif there is not None and there != source:
+        yield Evidence(service=name, text=f"{name}: {target} holds volume {there} now, not {source}")
+    elif _created(before, source) != _created(now, source) and _created(before, source):
+        yield Evidence(service=name, text=f"{name}: volume {source} was made anew during the run")
+
+
+def _created(stack: Stack, volume: str) -> str:
+    return next((str(v.created) for v in stack.volumes if v.name == volume and v.created), "")

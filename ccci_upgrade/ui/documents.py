@@ -1,0 +1,104 @@
+"""The `data` of each command's JSON document."""
+
+from collections.abc import Iterable
+
+from ccci_upgrade.flows.doctor import Check
+from ccci_upgrade.flows.health import Health
+from ccci_upgrade.flows.notes import AppNotes
+from ccci_upgrade.flows.status import Status
+from ccci_upgrade.flows.upgrade import Result
+from ccci_upgrade.model.run import Run, to_json
+from ccci_upgrade.ui.envelope import plan_json
+
+
+def status(found: Status) -> dict[str, object]:
+    """`status.data`."""
+    apps = [
+        {
+            "app": row.app,
+            "recipe": row.recipe,
+            "server": row.server,
+            "stack": row.stack,
+            "deployed": row.deployed,
+            "newest": row.newest,
+            "upgrades": list(row.upgrades),
+            "bump": row.bump.value,
+            "state": row.state,
+            "chaos": row.chaos,
+            "last_run": to_json(row.last_run) if row.last_run else None,
+            "problem": row.problem or None,
+        }
+        for row in found.apps
+    ]
+    return {
+        "apps": apps,
+        "open_runs": [_open_run(run) for run in found.open_runs],
+        "damaged_lines": found.damaged,
+    }
+
+
+def notes(found: Iterable[AppNotes]) -> dict[str, object]:
+    """`notes.data`."""
+    return {
+        "apps": [
+            {
+                "app": each.app,
+                "recipe": each.recipe,
+                "from": each.from_version,
+                "to": each.to_version,
+                "versions": [
+                    {"version": n.version, "notes": n.text, "problem": n.problem or None, "sha256": n.sha256}
+                    for n in each.notes
+                ],
+                "notes_found": sum(n.text is not None for n in each.notes),
+                "notes_total": len(each.notes),
+                "not_versions": list(each.others),
+            }
+            for each in found
+        ]
+    }
+
+
+def upgrade(result: Result) -> dict[str, object]:
+    """`upgrade.data`."""
+    return {
+        "runs": [to_json(run) for run in result.runs],
+        "plans": [plan_json(plan) for plan in result.plans],
+    }
+
+
+def health(found: Iterable[Health]) -> dict[str, object]:
+    """`health.data`."""
+    return {
+        "apps": [
+            {
+                "app": each.app,
+                "verdict": each.verdict,
+                "checks": [
+                    {"name": c.name, "ok": c.ok, "detail": c.detail, "seconds": round(c.seconds, 3)}
+                    for c in each.checks
+                ],
+            }
+            for each in found
+        ]
+    }
+
+
+def history(runs: Iterable[Run], damaged: int) -> dict[str, object]:
+    """`history.data`."""
+    return {"runs": [to_json(run) for run in runs], "damaged_lines": damaged}
+
+
+def doctor(checks: Iterable[Check]) -> dict[str, object]:
+    """`doctor.data`."""
+    return {
+        "checks": [
+            {"name": c.name, "health": c.health.value, "detail": c.detail, "remedy": c.remedy or None}
+            for c in checks
+        ]
+    }
+
+
+def _open_run(run: Run) -> dict[str, object]:
+    phase = run.phases[-1].name if run.phases else "opened"
+    return to_json(run) | {"phase": phase, "what_can_be_done": [f"ccci-upgrade health {run.app}"]}
