@@ -44,7 +44,8 @@ class Talk:
     @property
     def path(self) -> str:
         """What was asked for."""
-        return self.request.split(b" ")[1].decode()
+        words = self.request.decode("latin-1").split(" ")
+        return words[1] if len(words) > 1 else ""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -195,7 +196,8 @@ def _talk(
         with stream:
             request = _request(stream, stopping)
             talk = Talk(stream=stream, request=request, stopping=stopping)
-            server.asked.append(talk)
+            if request:  # a look at the certificate asks nothing
+                server.asked.append(talk)
             script(talk)
 
 
