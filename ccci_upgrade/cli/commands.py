@@ -112,7 +112,7 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
 
     def work(call: Call) -> Exit:
         from ccci_upgrade.flows.upgrade import chosen_by  # noqa: PLC0415 - start-up time is measured
-        from ccci_upgrade.flows.upgrade import upgrade as flow
+        from ccci_upgrade.flows.upgrade import upgrade as flow  # noqa: PLC0415 - same
         from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - start-up time is measured
 
