@@ -4,7 +4,7 @@ Every wrong key, type or value is one UsageError that begins with `where`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -55,6 +55,22 @@ def probe_from_config(mapping: Mapping[str, object], domain: str, where: str) ->
             return _tcp(table, name, domain)
         case _:
             return _command(table, name, domain)
+
+
+def probes_from_config(tables: Iterable[Mapping[str, object]], domain: str, where: str) -> tuple[Probe, ...]:
+    """Read all of an app's tables; errors begin with `where` and the table's number.
+
+    Raises:
+        UsageError: a key, type or value is wrong, or a name is there twice (results are matched by name).
+    """
+    probes: dict[str, Probe] = {}
+    for number, mapping in enumerate(tables, start=1):
+        probe = probe_from_config(mapping, domain, f"{where} {number}")
+        if probe.name in probes:
+            hint = "give every probe of an app its own name"
+            raise UsageError(f"{where} {number}: the name {probe.name!r} is there twice", hint=hint)
+        probes[probe.name] = probe
+    return tuple(probes.values())
 
 
 class _Table:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ccci_upgrade.errors import UsageError
 from ccci_upgrade.model.probe import Probe, ProbeKind, Token
-from ccci_upgrade.model.probe_config import probe_from_config
+from ccci_upgrade.model.probe_config import probe_from_config, probes_from_config
 
 WHERE = "ccci-upgrade.toml: probe 1"
 
@@ -137,6 +137,15 @@ def test_wrong_table_is_one_error_that_says_where(text: str, said: str) -> None:
     assert caught.value.message.startswith(WHERE)
     assert said in caught.value.message
     assert caught.value.hint
+
+
+def test_name_that_is_there_twice_is_refused() -> None:
+    """Results before and after are matched by name."""
+    tables = [{"name": "p", "url": "https://h/"}, {"name": "q", "tcp": "h:1"}, {"name": "p", "tcp": "h:2"}]
+
+    assert [p.name for p in probes_from_config(tables[:2], "d", WHERE)] == ["p", "q"]
+    with pytest.raises(UsageError, match=r"probe 1 3: the name 'p' is there twice"):
+        probes_from_config(tables, "d", WHERE)
 
 
 KEYS = [
