@@ -83,9 +83,11 @@ class GitRepo:
     def import_releases(self, versions: Sequence[str]) -> None:
         """Make many releases in one go: a compose file and a note each."""
         stream = bytearray()
+        onto = b"from refs/heads/main^0\n" if self.git("branch", "--list", "main") else b""
         for number, version in enumerate(versions):
             who = b"A Maintainer <maintainer@example.org> 1767323045 +0000\n"
-            stream += b"commit refs/heads/main\ncommitter " + who + _data(f"publish {version}")
+            stream += b"commit refs/heads/main\ncommitter " + who + _data(f"publish {version}") + onto
+            onto = b""
             stream += b"M 100644 inline compose.yml\n" + _data(f"# {version} {number}\n")
             stream += f"M 100644 inline release/{version}\n".encode() + _data(f"note of {version}\n")
             stream += f"tag {version}\nfrom refs/heads/main\ntagger ".encode() + who + _data(version)

@@ -172,9 +172,9 @@ class Repository:
         off = {"clean": "", "smudge": "", "process": "", "required": "false"}
         return {f"filter.{name}.{key}": value for name in sorted(names) for key, value in off.items()}
 
-    def origin(self) -> str:
-        """Where `origin` is fetched from, after the user's own rewriting rules; "" without an origin."""
-        done = self.command("remote", "get-url", "origin")
+    def origin(self, remote: str = "origin") -> str:
+        """Where a remote is fetched from, after the user's own rewriting rules; "" where there is none."""
+        done = self.command("remote", "get-url", "--", remote)
         return text.decode(done.out).rstrip("\n") if done.code == 0 else ""
 
     def listing(

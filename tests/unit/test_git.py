@@ -227,7 +227,7 @@ def test_a_clone_with_alternates_is_read(repo: GitRepo, tmp_path: Path) -> None:
     assert Repository(clone.path).files([(commit, "compose.yml")])[commit, "compose.yml"].data == b"one\n"
 
 
-def test_reading_50_versions_is_ten_times_faster_than_asking_one_by_one(tmp_path: Path) -> None:
+def test_reading_50_versions_together_beats_one_by_one_by_far(tmp_path: Path) -> None:
     made = GitRepo(tmp_path / "many")
     made.import_releases([f"1.{n}.0+2.{n}.0" for n in range(50)])
     reader = Repository(made.path)
