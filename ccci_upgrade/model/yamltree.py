@@ -22,7 +22,7 @@ DEEPEST: Final = 50
 
 _NULL = ("", "~", "null", "Null", "NULL")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INTEGER = re.compile(r"[-+]?(?:0b[01]{1,63}|0o?[0-7]{1,21}|0x[0-9a-fA-F]{1,15}|[1-9][0-9]{0,17}|0)")
+_INTEGER = re.compile(r"[-+]?(?:0b[01]{1,63}|0o?[0-7]{1,21}|0x[0-9a-fA-F]{1,15}|[1-9](?:_?[0-9]){0,17}|0)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _OCTAL = re.compile(r"([-+]?)0([0-7]+)")
 _STRING_TAGS = ("!", "tag:yaml.org,2002:str")
