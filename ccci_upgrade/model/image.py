@@ -146,6 +146,8 @@ def _rebuilt(before: Image, after: Image) -> Bump:
 def _numbers_bump(old: tuple[int, ...], new: tuple[int, ...]) -> Bump:
     if max(old[0], new[0]) >= _OLDEST_YEAR:
         return Bump.UNKNOWN
+    if old == new:
+        return Bump.PATCH  # only the variant's own version differs, or the spelling
     common = min(len(old), len(new))
     first = next((i for i in range(common) if old[i] != new[i]), common)
     if first < common and new[first] < old[first]:
