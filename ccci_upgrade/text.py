@@ -6,11 +6,13 @@ and bidi controls on unchanged, to a pipe too, so everything foreign goes throug
 
 import re
 
-# C0 but newline and tab, DEL, C1, bidi and zero-width controls, line/paragraph separators, BOM, lone
-# surrogates, tag characters, noncharacters' only danger is none: they are left alone.
+# C0 but newline and tab, DEL, C1; bidi, zero-width and other unseen format characters; line and paragraph
+# separators, BOM, lone surrogates, tags and the variation selectors that can carry hidden bytes. The format
+# characters of Arabic, Syriac and Kaithi are left: they are seen, and belong to words.
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff0-\ufffb\ud800-\udfff\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 

@@ -54,10 +54,8 @@ class Image:
         if host and host != "localhost" and not re.search("[.:A-Z]", host):
             # Docker's rule: without a dot, a port or a capital the first part belongs to the path.
             host, path = "", f"{host}/{path}"
-        if host in ("", "docker.io", "index.docker.io"):
-            repository = path.removeprefix("library/")
-        else:
-            repository = f"{host}/{path}"
+        on_hub = host in ("", "docker.io", "index.docker.io")
+        repository = path.removeprefix("library/") if on_hub else f"{host}/{path}"
         return cls(repository=repository, tag=match["tag"] or "", digest=match["digest"] or "")
 
     @property
