@@ -119,7 +119,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
-    """One volume; `created` tells a volume from its namesake that was made anew."""
+    """One volume; `created` tells it from a namesake made anew, None where the Engine cannot say."""
 
     name: str
     driver: str

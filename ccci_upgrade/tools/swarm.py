@@ -34,6 +34,10 @@ class Cluster:
     root_dir: str
 
 
+CREATION_KNOWN_SINCE = 23
+"""Before this Engine, `CreatedAt` of a local volume is the last change of its top folder (moby#38274)."""
+
+
 class Swarm:
     """Questions to one Swarm."""
 
@@ -41,6 +45,7 @@ class Swarm:
         """Ask through this Engine."""
         self.engine = engine
         self._offset: timedelta | None = None
+        self._creation_known = False
         self._networks: dict[str, str] = {}
 
     def cluster(self) -> Cluster:
@@ -55,7 +60,7 @@ class Swarm:
                 hint="run `docker swarm init` there, or name the manager in ccci-upgrade.toml",
                 code="no-swarm",
             )
-        self._learn_clock(info)
+        self._learn(info)
         return Cluster(
             id=tame_line(_text(cluster, "ID")),
             engine_version=tame_line(_text(info, "ServerVersion")),
@@ -68,7 +73,7 @@ class Swarm:
     def engine_time(self) -> datetime:
         """The Engine's clock now."""
         if self._offset is None:
-            self._learn_clock(_obj(self.engine.get("/info"), "/info"))
+            self._learn(_obj(self.engine.get("/info"), "/info"))
         return clock.now() + (self._offset or timedelta())
 
     def stacks(self) -> dict[str, Stack]:
@@ -123,12 +128,16 @@ class Swarm:
         return tuple(tame(line) for line in decode(b"".join(_demultiplex(answer.body))).splitlines()[-tail:])
 
     def _volumes(self) -> Iterator[Volume]:
+        if self._offset is None:
+            self._learn(_obj(self.engine.get("/info"), "/info"))
         answer = _obj(self.engine.get("/volumes"), "/volumes")
         for raw in _list(answer.get("Volumes") or [], "/volumes"):
+            driver = _text(raw, "Driver")
+            known = self._creation_known or driver != "local"
             yield Volume(
                 name=_text(raw, "Name"),
-                driver=_text(raw, "Driver"),
-                created=clock.parse_stamp(_text(raw, "CreatedAt")),
+                driver=driver,
+                created=clock.parse_stamp(_text(raw, "CreatedAt")) if known else None,
                 labels=_labels(raw.get("Labels")),
             )
 
@@ -138,9 +147,11 @@ class Swarm:
                 self._networks[_text(raw, "Id")] = _text(raw, "Name")
         return self._networks.setdefault(target, target)
 
-    def _learn_clock(self, info: dict[str, Json]) -> None:
+    def _learn(self, info: dict[str, Json]) -> None:
         said = clock.parse_stamp(_text(info, "SystemTime"))
         self._offset = said - clock.now() if said else timedelta()
+        major = _text(info, "ServerVersion").split(".")[0]
+        self._creation_known = major.isdecimal() and int(major) >= CREATION_KNOWN_SINCE
 
 
 def spec_hash(value: Json) -> str:
