@@ -134,8 +134,8 @@ def pin_version(text: str, version: str, *, name: str = ".env") -> str:
 
 
 def stack_name(values: Mapping[str, str], app: str) -> str:
-    """Name an app's stack as abra does: `STACKNAME`, else the app's name with `_` for `.`, cut at 45."""
-    return values.get("STACKNAME") or app.replace(".", "_")[:LONGEST_STACK]
+    """Name an app's stack as abra does: `STACK_NAME`, else the app's name with `_` for `.`, cut at 45."""
+    return values.get("STACK_NAME") or app.replace(".", "_")[:LONGEST_STACK]
 
 
 def parse_exports(text: str) -> dict[str, str]:
