@@ -24,7 +24,7 @@ from ccci_upgrade.model.facts import Facts, ImagePlace
 from ccci_upgrade.model.judge import judge
 from ccci_upgrade.model.next_steps import next_steps
 from ccci_upgrade.model.plan import Plan
-from ccci_upgrade.model.probe import ProbeResult, differences
+from ccci_upgrade.model.probe import Difference, differences
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, Outcome, State, Verdict
 from ccci_upgrade.redact import Masker, secret_values
@@ -102,6 +102,7 @@ class UpgradeRun:
         self._verdict: Verdict | None = None
         self._notices: list[str] = []
         self._stop = threading.Event()
+        self._worse: tuple[Difference, ...] = ()
 
     def run(self) -> Run:
         """Walk the steps, reach a verdict, record it. Raises only where the journal cannot be opened."""
@@ -179,10 +180,10 @@ class UpgradeRun:
         self._interrupts.on_press = self._stop_waiting
         try:
             reading = self._certain(self._watch, deadline)
-            after = self._probe(reading, deadline)
+            self._probe(reading, deadline)
         finally:
             self._interrupts.on_press = None
-        self._verdict = self._judged(self._watch, reading, after)
+        self._verdict = self._judged(self._watch, reading)
         return self._verdict.state.value
 
     def _stop_waiting(self) -> None:
@@ -196,14 +197,18 @@ class UpgradeRun:
             reading = watch.until_certain(deadline=deadline, interrupts=self._interrupts)
         return reading
 
-    def _probe(self, reading: Reading, deadline: float) -> tuple[ProbeResult, ...]:
+    def _probe(self, reading: Reading, deadline: float) -> None:
         if reading.kind is not Kind.SETTLED:
-            return ()
+            return
         self._reporter.waiting("probes")
         probes = probes_of(self._host, self._facts.app, earlier=self._facts.probes)
-        return wait_probes(probes, self._facts.before, deadline=deadline, cancelled=self._stop)
+        # Routes of a stack that left the Swarm meanwhile (a test stack of a build) are nobody's loss.
+        gone = {p.name for p in self._facts.probes} - {p.name for p in probes}
+        before = self._facts.before
+        after = wait_probes(probes, before, deadline=deadline, cancelled=self._stop, gone=gone)
+        self._worse = differences(before, after, gone=gone)
 
-    def _judged(self, watch: Watch, reading: Reading, after: tuple[ProbeResult, ...]) -> Verdict:
+    def _judged(self, watch: Watch, reading: Reading) -> Verdict:
         """Look once more after the probes: what is true last counts."""
         if reading.kind is Kind.SETTLED:
             again = watch.look(acting=False)
@@ -213,7 +218,7 @@ class UpgradeRun:
             reading,
             before=self._facts.stack,
             now=watch.last or self._facts.stack,
-            differences=differences(self._facts.before, after) if after else (),
+            differences=self._worse,
             acknowledged=self._plan.acknowledged,
         )
         return replace(verdict, evidence=(*verdict.evidence, *self._abras_part(verdict.state)))

@@ -15,7 +15,7 @@ from ccci_upgrade.model.compose import Compose, ComposeError, compose_files, rea
 from ccci_upgrade.model.envfile import EnvFileError, parse_exports, sample_names
 from ccci_upgrade.model.facts import AbraInfo, Facts, ImageFact
 from ccci_upgrade.model.probe import Probe, ProbeResult, Token, probes_after
-from ccci_upgrade.model.probe_config import probe_from_config
+from ccci_upgrade.model.probe_config import probes_from_config
 from ccci_upgrade.model.profile import built_in_probes, with_certificates
 from ccci_upgrade.model.recipe import Recipe, Release, Tree
 from ccci_upgrade.model.routes import stacks_of
@@ -95,7 +95,8 @@ def probes_of(host: Host, app: App, *, earlier: Iterable[Probe] = ()) -> tuple[P
     labels: list[dict[str, str]] = host.swarm.all_labels()
     if app.probes is not None:
         where = str(host.config.source or "ccci-upgrade.toml")
-        made = [_configured(raw, app, f"{where}: [[apps.{app.name!r}.probes]]") for raw in app.probes]
+        tables = [_addressed(raw, app) for raw in app.probes]
+        made = probes_from_config(tables, app.domain, f"{where}: [[apps.{app.name!r}.probes]]")
         now = with_certificates(made)
     else:
         token = Token(file=app.token_file) if app.token_file else None
@@ -208,11 +209,12 @@ def _images(host: Host, new: Compose | None, *, ask_registry: bool) -> tuple[Ima
     return tuple(find_image(host.swarm.engine, image, ask_registry=ask_registry) for image in wanted)
 
 
-def _configured(raw: Mapping[str, object], app: App, where: str) -> Probe:
+def _addressed(raw: Mapping[str, object], app: App) -> dict[str, object]:
+    """A probe's table with the app's address, where it asks over the network and names none itself."""
     table = dict(raw)
     if app.address and "address" not in table and "command" not in table:
         table["address"] = app.address
-    return probe_from_config(table, app.domain, where)
+    return table
 
 
 def _disk_free(host: Host) -> int | None:

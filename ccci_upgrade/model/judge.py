@@ -29,10 +29,15 @@ def judge(
     detached = tuple(detached_volumes(before, now, acknowledged))
     if detached:
         return Verdict(state=State.DATA_DETACHED, evidence=(*detached, *reading.evidence))
-    worse = tuple(Evidence(text=f"probe {d.probe}: {d.text}") for d in differences)
+    worse = tuple(Evidence(text=f"probe {d.probe}: {_unproven(d)}{d.text}") for d in differences)
     if worse and state is not State.DATA_SUSPECT:
         return Verdict(state=State.UNHEALTHY, evidence=(*worse, *reading.evidence))
     return Verdict(state=state, evidence=(*reading.evidence, *worse))
+
+
+def _unproven(difference: Difference) -> str:
+    """Unknown is not fine, and it is not the same as seen to be worse: the evidence says which."""
+    return "could not be proven as before: " if difference.gap else ""
 
 
 def detached_volumes(before: Stack, now: Stack, acknowledged: frozenset[str]) -> Iterable[Evidence]:

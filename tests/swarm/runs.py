@@ -1,0 +1,39 @@
+"""Runs of `upgrade` on a real Swarm, read from their JSON document."""
+
+from typing import Any
+
+from tests.swarm.harness import Ran
+from tests.swarm.host import Host
+
+
+class Seen:
+    """One run's part of the document, its exit code and time."""
+
+    def __init__(self, ran: Ran) -> None:
+        """Read the one run of the document."""
+        self.ran = ran
+        document: Any = ran.document()
+        assert document["exit_code"] == ran.code
+        (self.run,) = document["data"]["runs"]
+        (self.plan,) = document["data"]["plans"]
+        self.outcome: str = self.run["outcome"]
+        verdict = self.run["verdict"]
+        self.state: str | None = verdict["state"] if verdict else None
+        self.evidence = "\n".join(line["text"] for line in verdict["evidence"]) if verdict else ""
+        self.next = "\n".join(self.run["next"])
+        self.logs = "\n".join(self.run["logs"])
+
+    @property
+    def end(self) -> tuple[str, str | None, int]:
+        """Outcome, verdict state and exit code."""
+        return self.outcome, self.state, self.ran.code
+
+
+def upgrade(host: Host, recipe: str, *words: str, seconds: float = 120.0) -> Seen:
+    """Upgrade one app without a terminal."""
+    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *words, seconds=seconds))
+
+
+def findings(seen: Seen) -> dict[str, str]:
+    """Ids and severities of the plan's findings."""
+    return {finding["id"]: finding["severity"] for finding in seen.plan["findings"]}
