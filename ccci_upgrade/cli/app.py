@@ -24,7 +24,7 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; implied wi
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask no network: recipes and images as they are here.")
 ]
-Apps = Annotated[list[str] | None, typer.Argument(metavar="[APP]...", help="`.env` name, or recipe name.")]
+Apps = Annotated[list[str] | None, typer.Argument(metavar="APP", help="`.env` name, or recipe name.")]
 To = Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Target version; else the newest.")]
 Ack = Annotated[
     list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
@@ -75,7 +75,7 @@ def status(
 @app.command()
 def notes(
     context: typer.Context,
-    apps: Annotated[list[str], typer.Argument(metavar="APP...", help="`.env` name, or recipe name.")],
+    apps: Annotated[list[str], typer.Argument(metavar="APP", help="`.env` name, or recipe name.")],
     to: To = None,
     offline: Offline = False,
     json: Json = False,
@@ -168,7 +168,7 @@ def history(
 
 @app.command()
 def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False) -> None:
-    """Check that this tool can work here: abra, Engine, Swarm, git, configuration."""
+    """Check that this tool can work here: abra, git, Engine, Swarm."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
     del no_input
