@@ -1,7 +1,8 @@
 """Docker's interpolation of compose files: `$VAR`, `${VAR:-default}` and their kin.
 
 abra deploys through Docker's own stack loader, so what that accepts is read as it reads it, its oddity
-included that an unbraced `$VAR-x` is a default, too. Nested defaults and `${VAR:+x}`, which it does not know,
+included: an unbraced `$VAR-x` is a default, too, and a `$` that names nothing is dropped, an error only where no
+name follows it. Nested defaults and `${VAR:+x}`, which it does not know,
 are read as the Compose specification has them.
 """
 
@@ -13,6 +14,8 @@ LARGEST = 1024 * 1024
 """Characters one text may grow to."""
 DEEPEST = 16
 """Defaults within defaults."""
+MOST_WRONG = 100
+"""Times a `$` in one text may name nothing."""
 
 _DOLLAR = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_][A-Za-z0-9_]*)|(?P<braced>\{))?")
 _UNBRACED_DEFAULT = re.compile(r"(:?[-?])([^}]*)")
@@ -23,6 +26,10 @@ _BRACED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:?[-?+])(.*))?", re.DOTALL)
 
 class InterpolationError(ValueError):
     """A text Docker would refuse; the message quotes the place."""
+
+
+class _NothingNamedError(InterpolationError):
+    """A `$` without a name; Docker forgets about it when a later one has one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +44,7 @@ class Use:
 def interpolate(text: str, env: Mapping[str, str]) -> tuple[str, tuple[Use, ...]]:
     """Fill in names from `env`, and tell which were used; unset ones are empty, required ones too.
 
-    Raises InterpolationError for a lone `$`, an open brace, a name that is none, and for endless growth.
+    Raises InterpolationError for a `$` that names nothing (see above), and for endless growth.
     """
     uses: list[Use] = []
     return _filled(text, env, uses, DEEPEST), tuple(uses)
@@ -49,14 +56,23 @@ def _filled(text: str, env: Mapping[str, str], uses: list[Use], depth: int) -> s
     if depth == 0:
         raise InterpolationError(f"{_shown(text)}: defaults are nested too deep")
     parts: list[str] = []
-    size = position = 0
+    size = position = wrongs = 0
+    wrong: InterpolationError | None = None
     while match := _DOLLAR.search(text, position):
         parts.append(text[position : match.start()])
-        value, position = _one(text, match, env, uses, depth)
+        try:
+            value, position = _one(text, match, env, uses, depth)
+            wrong = wrong if match["escaped"] else None
+        except _NothingNamedError as error:
+            wrong, value, position, wrongs = error, "", match.start() + 1, wrongs + 1
+            if wrongs > MOST_WRONG:  # each looks for its brace up to the end of the text
+                raise
         parts.append(value)
         size += len(value)
         if size > LARGEST:
             raise InterpolationError(f"{_shown(text)}: grows past {LARGEST // 1024} KiB")
+    if wrong is not None:
+        raise wrong
     return "".join([*parts, text[position:]])
 
 
@@ -73,11 +89,11 @@ def _one(
         chosen = _chosen(env.get(match["named"]), operator)
         return word if chosen is None else chosen, default.end() if default else match.end()
     if not match["braced"]:
-        raise InterpolationError(f"{_shown(text[match.start() :])}: a literal $ is written $$")
+        raise _NothingNamedError(f"{_shown(text[match.start() :])}: a literal $ is written $$")
     end = _closing(text, match.end())
     inner = _BRACED.fullmatch(text, match.end(), end) if end >= 0 else None
     if inner is None:
-        raise InterpolationError(f"{_shown(text[match.start() :])}: expected a form like ${{NAME:-default}}")
+        raise _NothingNamedError(f"{_shown(text[match.start() :])}: expected a form like ${{NAME:-default}}")
     name, operator, word = inner.groups(default="")
     uses.append(_use(name, operator))
     chosen = _chosen(env.get(name), operator)
