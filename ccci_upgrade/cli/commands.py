@@ -51,7 +51,7 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
                 call.terminal.error(error)
         return code
 
-    return _run("status", shared, {"apps": [], "open_runs": []}, work)
+    return _run("status", shared, {"apps": [], "open_runs": [], "damaged_lines": 0}, work)
 
 
 def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bool) -> Exit:
@@ -131,7 +131,7 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
             call.terminal.last_word(_again(shared, chosen, result))
         return result.exit
 
-    return _run("upgrade", shared, {"runs": []}, work)
+    return _run("upgrade", shared, {"runs": [], "plans": []}, work)
 
 
 def health(shared: Shared, names: tuple[str, ...]) -> Exit:
@@ -174,7 +174,7 @@ def history(shared: Shared, names: tuple[str, ...], *, limit: int) -> Exit:
             call.terminal.note(f"{reading.damaged} journal line(s) cannot be read and were passed over")
         return Exit.OK
 
-    return _run("history", shared, {"runs": []}, work)
+    return _run("history", shared, {"runs": [], "damaged_lines": 0}, work)
 
 
 def doctor(shared: Shared) -> Exit:
