@@ -1,6 +1,7 @@
 """Real git repositories for tests, made by the real git."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,25 @@ class GitRepo:
         self.git("fast-import", "--quiet", data=bytes(stream))
         if (self.path / ".git").exists():
             self.git("reset", "--hard", "--quiet", "main")
+
+
+class CountingGit:
+    """A `git` for PATH that notes each start, and is the real one otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        """Put it into `folder`."""
+        folder.mkdir()
+        self.log = folder / "log"
+        self.path = f"{folder}:{os.environ['PATH']}"
+        script = folder / "git"
+        script.write_text(f'#!/bin/sh\necho "$1" >> {self.log}\nexec {shutil.which("git")} "$@"\n')
+        script.chmod(0o755)
+
+    def starts(self) -> int:
+        """How often it was started since the last question."""
+        count = len(self.log.read_text().splitlines()) if self.log.exists() else 0
+        self.log.unlink(missing_ok=True)
+        return count
 
 
 def _data(content: str) -> bytes:

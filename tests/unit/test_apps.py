@@ -76,7 +76,7 @@ def test_one_unusable_file_says_why_and_never_hides_the_others(tmp_path: Path, s
     (servers / "esc\x1b[2J.env").write_text(GOOD)
     started = time.monotonic()
     errors = _errors(tmp_path)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 5.0
     expected = {
         "folder": "it is a folder",
         "pipe": "pipe",

