@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from ccci_upgrade import process
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows.history import open_run_lines
@@ -20,6 +19,7 @@ from ccci_upgrade.model.facts import OwnerKind
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.tools.abra import Abra
 from ccci_upgrade.tools.engine import Engine
+from ccci_upgrade.tools.git import git_version
 from ccci_upgrade.tools.swarm import Cluster, Swarm
 
 
@@ -55,7 +55,7 @@ def _checks(config: Config, requested: str | None) -> Iterator[Check]:
         health=Health.GOOD,
         detail=str(config.source) if config.source else "none; the defaults hold",
     )
-    yield _tried("git", _git)
+    yield _tried("git", git_version)
     yield from _abra(config)
     yield _state(config)
     for line in open_run_lines(read_all(config.state_dir)):
@@ -97,13 +97,6 @@ def _swarm(config: Config, server: str, swarm: Swarm, cluster: Cluster) -> Itera
 
 def _probes(host: Host, app: App) -> str:
     return ", ".join(probe.name for probe in probes_of(host, app)) or "none"
-
-
-def _git() -> str:
-    done = process.run(("git", "--version"), seconds=5)
-    if done.code != 0:
-        raise CcciError("git cannot be run", hint="install git: versions and notes are read from git objects")
-    return done.out.decode(errors="replace").strip()
 
 
 def _abra(config: Config) -> Iterator[Check]:

@@ -16,6 +16,7 @@ def open_run_lines(reading: Reading) -> tuple[str, ...]:
     """One sentence for each run that never ended, for every command to say."""
     return tuple(
         f"run {run.run_id} ({run.app} to {run.to_version}, by {run.operator} on {run.host}) never ended: "
-        f"it was at `{run.phases[-1].name if run.phases else 'opened'}`; `ccci-upgrade health {run.app}` says what is true"
+        f"it was at `{run.phases[-1].name if run.phases else 'opened'}`; "
+        f"`ccci-upgrade health {run.app}` says what is true"
         for run in reading.open
     )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ccci_upgrade.model import composefields as read
-from ccci_upgrade.model.compose import (
+from ccci_upgrade.model.composeservice import Fields, Service, read_service
+from ccci_upgrade.model.composevalues import (
     Compose,
     ComposeConfig,
     ComposeError,
@@ -19,7 +20,6 @@ from ccci_upgrade.model.compose import (
     ComposeUse,
     ComposeVolume,
 )
-from ccci_upgrade.model.composeservice import Fields, Service, read_service
 from ccci_upgrade.model.interpolate import InterpolationError, interpolate
 from ccci_upgrade.model.swarm import Mount
 from ccci_upgrade.model.yamltree import Tree, YamlError, read_tree

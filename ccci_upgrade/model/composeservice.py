@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import TypeVar, cast
 
 from ccci_upgrade.model import composefields as read
-from ccci_upgrade.model.compose import ComposeError
+from ccci_upgrade.model.composevalues import ComposeError
 from ccci_upgrade.model.swarm import Mount, Port
 from ccci_upgrade.model.yamltree import Tree
 

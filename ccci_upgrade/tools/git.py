@@ -70,6 +70,18 @@ def last_line(done: Completed) -> str:
     return without_password(said or (lines[-1] if lines else f"git ended with code {done.code}"))
 
 
+def git_version() -> str:
+    """What `git --version` says; NotReadyError where it cannot be run."""
+    done = run(("git", "--version"), seconds=READ_SECONDS)
+    if done.code != 0:
+        raise NotReadyError(
+            "git cannot be run",
+            hint="install git: versions and notes are read from git objects",
+            code="no-git",
+        )
+    return text.decode(done.out).strip()
+
+
 def without_password(words: str) -> str:
     """Hide the user part of every URL: tokens are kept there."""
     return re.sub(r"://[^/@\s']+@", "://***@", words)
