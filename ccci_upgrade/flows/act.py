@@ -86,14 +86,26 @@ def new_run(host: Host, plan: Plan, *, outcome: Outcome | None = None, command: 
 class UpgradeRun:
     """The acting half of `upgrade` for one app. `run` is the only public method; use it once."""
 
-    def __init__(self, host: Host, facts: Facts, plan: Plan, *, lock: int, reporter: Reporter) -> None:
-        """Take a plan that nothing holds any more; `lock` is the descriptor of `ABRA_DIR`'s lock."""
+    def __init__(
+        self,
+        host: Host,
+        facts: Facts,
+        plan: Plan,
+        *,
+        lock: int,
+        reporter: Reporter,
+        interrupts: Interrupts,
+    ) -> None:
+        """Take a plan that nothing holds any more; `lock` is the descriptor of `ABRA_DIR`'s lock.
+
+        `interrupts` is entered already, so that no press falls between two runs.
+        """
         self._host = host
         self._facts = facts
         self._plan = plan
         self._lock = lock
         self._reporter = reporter
-        self._interrupts = Interrupts()
+        self._interrupts = interrupts
         self._masker = Masker([*secret_values(facts.app.env.values.items()), *_token(facts.app.token_file)])
         self._record = new_run(host, plan)
         self._folder = Path()
@@ -114,14 +126,13 @@ class UpgradeRun:
             Step(id="verify", title="watch the Swarm", act=self._verify, probe=self._unacted, always=True),
             Step(id="pin", title="pin the version in `.env`", act=self._pin, probe=self._pinned, always=True),
         )
-        with self._interrupts:
-            walked = walk(steps, run=self._record, journal=journal, reporter=self._reporter)
-            done = self._close(walked.error)
-            done = replace(done, phases=walked.phases)
-            try:
-                journal.close(done)
-            except CcciError as error:
-                self._reporter.note(error.message)
+        walked = walk(steps, run=self._record, journal=journal, reporter=self._reporter)
+        done = self._close(walked.error)
+        done = replace(done, phases=walked.phases)
+        try:
+            journal.close(done)
+        except CcciError as error:
+            self._reporter.note(error.message)
         self._reporter.verdict(done)
         return done
 

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import ClassVar, Self
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -14,6 +14,9 @@ class Interrupts:
     The main thread must enter it. `on_press` is what a press does now; without one it is only counted.
     """
 
+    began: ClassVar[bool] = False
+    """Whether an act may have begun in this process: "nothing was changed" cannot be said any more."""
+
     def __init__(self) -> None:
         """Begin with nothing pressed."""
         self.pressed = 0
@@ -22,6 +25,7 @@ class Interrupts:
         self._old: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
+        Interrupts.began = True
         for number in _CAUGHT:
             self._old[number] = signal.signal(number, self._handle)
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 from ccci_upgrade.errors import CcciError, Exit, StaleError, UsageError
 from ccci_upgrade.flows.act import UpgradeRun, exit_of, new_run
 from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.look import Depth, look, look_at_versions
 from ccci_upgrade.flows.ports import Prompter, Reporter
 from ccci_upgrade.model.app import App
@@ -17,6 +18,8 @@ from ccci_upgrade.model.plan import Plan, make_plan, moved_facts
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.store.saved_plan import SavedPlan, read_saved
+from ccci_upgrade.tools.apps import read_env_text
+from ccci_upgrade.tools.git import Repository
 
 LOCK_SECONDS = 10.0
 """How long an abra of ours that still runs on the same `ABRA_DIR` is waited for."""
@@ -92,6 +95,8 @@ def chosen_by(host: Host, request: Request, prompter: Prompter) -> Request:
         facts = look_at_versions(host, app, offline=request.offline)
         if facts.target is not None:
             newer.append(app.name)
+    if not newer:
+        return replace(request, every=True)  # nothing to choose from: each app says that it is up to date
     return replace(request, apps=prompter.choose(tuple(newer)))
 
 
@@ -178,31 +183,49 @@ def _refused(host: Host, planned: Sequence[Planned], outcome: Outcome, code: Exi
 
 
 def _act(host: Host, request: Request, gated: _Open, *, lock: int, reporter: Reporter) -> Result:
-    """Act app by app; stop at the first bad verdict unless told to keep going."""
+    """Act app by app; stop at the first bad verdict unless told to keep going, and at Ctrl-C in any case."""
+    with Interrupts() as interrupts:
+        return _act_on_all(host, request, gated, lock=lock, reporter=reporter, interrupts=interrupts)
+
+
+def _act_on_all(
+    host: Host, request: Request, gated: _Open, *, lock: int, reporter: Reporter, interrupts: Interrupts
+) -> Result:
     runs: list[Run] = []
     code = Exit.OK
     for each in gated.todo:
         if each.plan.to_version is None:
             runs.append(new_run(host, each.plan, outcome=Outcome.NOOP))
             continue
-        if code is not Exit.OK and not request.keep_going:
+        if interrupts.pressed or (code is not Exit.OK and not request.keep_going):
             runs.append(new_run(host, each.plan, outcome=Outcome.SKIPPED))
             continue
-        run = _act_on_one(host, each, lock=lock, reporter=reporter)
+        run = _act_on_one(host, each, lock=lock, reporter=reporter, interrupts=interrupts)
         runs.append(run)
         code = exit_of(run) if code is Exit.OK else code
     return Result(runs=tuple(runs), plans=gated.plans, exit=code)
 
 
 def _act_on_one(host: Host, planned: Planned, *, lock: int, reporter: Reporter) -> Run:
-    """Look at the stack once more: a person may have thought about the plan for an hour."""
-    stack = host.swarm.stack(planned.facts.app.stack)
-    facts = replace(planned.facts, stack=stack)
+    """Look once more at what the plan stands on: a person may have thought about it for an hour."""
+    facts = _again(host, planned.facts)
     moved = moved_facts(planned.plan.fingerprints, fingerprints(facts))
     if moved:
         reporter.note(f"{planned.plan.app}: {', '.join(moved)} moved since the plan was shown; look again")
         return new_run(host, planned.plan, outcome=Outcome.STALE)
     return UpgradeRun(host, facts, planned.plan, lock=lock, reporter=reporter).run()
+
+
+def _again(host: Host, facts: Facts) -> Facts:
+    """The facts that others can move meanwhile, read anew: stack, `.env`, the target's commit."""
+    app = replace(facts.app, text=read_env_text(facts.app.path))
+    stack = host.swarm.stack(app.stack)
+    release = facts.target
+    if release is not None and release.annotated:
+        tags = {tag.name: tag.commit for tag in Repository(facts.recipe.path).tags()}
+        # A tag that only upstream has is fetched by abra itself.
+        release = replace(release, commit=tags.get(release.version.text, release.commit))
+    return replace(facts, app=app, stack=stack, target=release, deployed_text=stack.label("version"))
 
 
 # -- what was asked for -----------------------------------------------------------------------------------

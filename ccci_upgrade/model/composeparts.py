@@ -1,7 +1,7 @@
 """Compose files one by one, each laid over those before it, until they are one `Compose`.
 
 What overrides what follows Docker's stack loader: services merge field by field (maps by key, mounts by
-target, ports as a set, an empty value overrides nothing), other objects are replaced whole.
+target, ports by the published one, an empty value overrides nothing), other objects are replaced whole.
 """
 
 import re
@@ -65,7 +65,8 @@ class Parts:
         for name, part in root.each("services"):
             if not _SERVICE.fullmatch(name):
                 raise ComposeError(f"{part.where}: {name!r} is no name for a service")
-            self._services[name] = self._services.get(name, Service()).under(read_service(part, self._env))
+            service, below = read_service(part, self._env), self._services.get(name)
+            self._services[name] = below.under(service) if below else service
         for section in SECTIONS:
             for key, part in root.each(section):
                 self._objects[section][key] = self._object(key, part)

@@ -66,7 +66,7 @@ class Service:
     start_period: float | None = None
     test: tuple[str, ...] = ()
     disabled: bool = False
-    ports: dict[Port, Port] = field(default_factory=dict)
+    ports: tuple[Port, ...] = ()
     mounts: dict[str, Mount] = field(default_factory=dict)
     networks: dict[str, None] = field(default_factory=dict)
     configs: dict[str, None] = field(default_factory=dict)
@@ -76,7 +76,11 @@ class Service:
 
     def under(self, over: "Service") -> "Service":
         """Lay another file's fields over these."""
-        return Service(**{f.name: _over(getattr(self, f.name), getattr(over, f.name)) for f in fields(self)})
+        merged = {f.name: _over(getattr(self, f.name), getattr(over, f.name)) for f in fields(self)}
+        # A published port is one slot: an overlay turns `80:80` into a host port, say. (Docker's later
+        # releases keep both, which Swarm then refuses.)
+        slots = {port.published or port: port for port in (*self.ports, *over.ports)}
+        return Service(**{**merged, "ports": tuple(slots.values())})
 
 
 def read_service(part: Fields, env: Mapping[str, str]) -> Service:
@@ -96,7 +100,7 @@ def read_service(part: Fields, env: Mapping[str, str]) -> Service:
         start_period=health.read("start_period", read.seconds),
         test=health.read("test", read.command),
         disabled=health.read("disable", read.truth),
-        ports={port: port for port in part.read("ports", read.ports)},
+        ports=part.read("ports", read.ports),
         mounts={mount.target: mount for mount in part.read("volumes", read.mounts)},
         networks=dict.fromkeys(part.read("networks", read.names)),
         configs=dict.fromkeys(part.read("configs", read.sources)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from ccci_upgrade.model.image import Image
 from ccci_upgrade.model.swarm import Service, Stack, Task, UpdateState
 from ccci_upgrade.model.verdict import Evidence, State
 
@@ -53,7 +54,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What one look says. `state` is set unless waiting; SETTLED is CONVERGED or SWARM_ROLLED_BACK."""
+    """What one look says. `state` is set unless waiting.
+
+    SETTLED is green for the whole stability window: CONVERGED, SWARM_ROLLED_BACK or DATA_SUSPECT.
+    """
 
     kind: Kind
     waiting_for: str = ""
@@ -92,6 +96,7 @@ class Watcher:
             return _final(State.PAUSED, halted)
         moving = [s for s in now.services if (self._fresh(s) or UpdateState.UNKNOWN).in_flight]
         if moving:
+            self._green_since = None  # a window that was open belongs to what moves now
             return self._moving(now, moving, at)
         self._stuck_since = None
         if acting and not all(place is _Place.ON_TARGET for place in places.values()):
@@ -102,7 +107,8 @@ class Watcher:
 
     def _at_rest(self, now: Stack, places: dict[str, _Place], at: float, *, acting: bool) -> Reading:
         by_place = {place: [n for n, p in places.items() if p is place] for place in _Place}
-        if len(by_place[_Place.ON_TARGET]) == len(places):
+        all_there = len(by_place[_Place.ON_TARGET]) == len(places)
+        if all_there and now.label("version") == self.goal.version:
             return self._on_target(now, at)
         if acting:
             return Reading(kind=Kind.WAITING, waiting_for="abra")
@@ -110,9 +116,9 @@ class Watcher:
         moved = [name for name in places if self._moved(name, now)]
         if not moved and by_place[_Place.WENT_BACK]:
             return self._rolled_back(now, by_place[_Place.WENT_BACK], at)
-        if not moved:
+        if not moved and not by_place[_Place.ELSEWHERE]:
             return _final(State.UNCHANGED, self._unchanged(now))
-        if set(moved) & set(by_place[_Place.ON_TARGET]):
+        if not all_there and set(moved) & set(by_place[_Place.ON_TARGET]):
             return _final(State.MIXED, self._mixed(now, places))
         return _final(State.WRONG_VERSION, self._wrong(now, places))
 
@@ -126,6 +132,9 @@ class Watcher:
         return self._settle(now, at, State.CONVERGED)
 
     def _rolled_back(self, now: Stack, back: list[str], at: float) -> Reading:
+        zero = self._zero(now)
+        if zero:
+            return _final(State.ZERO_REPLICAS, zero)
         reading = self._settle(now, at, State.SWARM_ROLLED_BACK)
         if reading.kind is not Kind.SETTLED:
             return reading
@@ -189,12 +198,11 @@ class Watcher:
         if wanted.image and bare_image(service.image) != bare_image(wanted.image):
             return False
         if wanted.version_label:
-            return service.labels.get(f"coop-cloud.{now.name}.version") == wanted.version_label
-        # Without a label of its own a service with the right image is told by the stack's label, and by
-        # having changed where nothing else can be compared.
-        return bool(wanted.image) or (
-            now.label("version") == self.goal.version and self._moved(service.name, now)
-        )
+            # What abra deploys, not what the file says: a recipe may forget to raise its own label.
+            return service.labels.get(f"coop-cloud.{now.name}.version") == self.goal.version
+        # Where the files tell nothing of a service the stack's label is all there is to go by: whether the
+        # service had to change at all is not known either.
+        return bool(wanted.image) or now.label("version") == self.goal.version
 
     def _moved(self, name: str, now: Stack) -> bool:
         service, old = now.service(name), self.before.service(name)
@@ -220,23 +228,25 @@ class Watcher:
 
     def _foreign(self, now: Stack, places: dict[str, _Place]) -> tuple[Evidence, ...]:
         found = []
+        for name in self.goal.services:
+            if now.service(name) is None and (name in self._reached or self.before.service(name)):
+                found.append(Evidence(service=name, text=f"service {name} was removed during the run"))
         for name, reached in self._reached.items():
             service, old = now.service(name), self.before.service(name)
-            if service is None:
-                found.append(Evidence(service=name, text=f"service {name} was removed during the run"))
-            elif service.spec_hash not in (reached, old.spec_hash if old else None):
+            if service and service.spec_hash not in (reached, old.spec_hash if old else None):
                 found.append(Evidence(service=name, text=f"{name}: {self._what_changed(service)}"))
         for name, place in places.items():
             service = now.service(name)
             if service and place is _Place.ON_TARGET and name not in self._reached and self._resized(service):
                 found.append(Evidence(service=name, text=f"{name}: {self._what_changed(service)}"))
         label = now.label("version")
-        if label not in (None, self.goal.version, self.goal.was) and places:
+        known = {self.goal.version, self.goal.was, *(w.version_label for w in self.goal.services.values())}
+        if label is not None and label not in known:
             found.append(Evidence(text=f"the version label became {label} during the run"))
         for service in now.services:
             old = self.before.service(service.name)
-            known = service.name in self.goal.services
-            if not known and old is not None and old.spec_hash != service.spec_hash:
+            part = service.name in self.goal.services or not self.goal.services
+            if not part and old is not None and old.spec_hash != service.spec_hash:
                 found.append(
                     Evidence(service=service.name, text=f"{service.name}: changed, though not part of it")
                 )
@@ -282,7 +292,8 @@ class Watcher:
             if None in others:
                 continue
             start = max([self.goal.acted, *(moment for moment in others if moment is not None)])
-            failed = [t for t in self._new_tasks(now, service) if t.failed and t.created >= start]
+            ended = [t for t in self._new_tasks(now, service) if t.failed or t.state == "complete"]
+            failed = [t for t in ended if t.created >= start]
             if len(failed) >= FAILURES_END:
                 return tuple(_task_line(service, task) for task in failed[-FAILURES_END:])
         return ()
@@ -361,8 +372,11 @@ class Watcher:
 
 
 def bare_image(image: str) -> str:
-    """An image reference without its digest: Swarm pins one when it can reach a registry."""
-    return image.split("@", 1)[0]
+    """An image reference without its digest, and with the tag it means: Swarm pins a digest where it can."""
+    parsed = Image.parse(image)
+    if parsed is None:
+        return image.split("@", 1)[0]
+    return f"{parsed.repository}:{parsed.tag or 'latest'}"
 
 
 def _ran(task: Task) -> bool:

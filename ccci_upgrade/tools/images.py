@@ -36,16 +36,23 @@ def pull(engine: Engine, image: str, *, cancelled: Callable[[], bool]) -> None:
     name = parsed.repository if parsed else image
     query = {"fromImage": name, "tag": tag}
     lines = engine.lines("POST", "/images/create", dict(query), headers=_auth(image), seconds=SILENCE_SECONDS)
-    for line in lines:
-        error = line.get("error")
-        if isinstance(error, str):
-            raise NotReadyError(
-                f"cannot pull {tame_line(image)}: {tame_line(error)}",
-                hint=f"nothing was changed; try `docker pull {tame_line(image)}`",
-                code="pull",
-            )
-        if cancelled():
-            return
+    try:
+        for line in lines:
+            error = line.get("error")
+            if isinstance(error, str):
+                raise _failed(image, error)
+            if cancelled():
+                return
+    except EngineError as error:
+        raise _failed(image, error.message) from error
+
+
+def _failed(image: str, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"cannot pull {tame_line(image)}: {tame_line(why)}",
+        hint=f"nothing was changed; try `docker pull {tame_line(image)}`",
+        code="pull",
+    )
 
 
 def _auth(image: str) -> dict[str, str]:

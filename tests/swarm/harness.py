@@ -258,8 +258,8 @@ class Engine:
         """Take away every stack and what belonged to it; the Engine, its images and the mesh stay."""
         self.thaw()
         self._remove("service", self._names("service"))
-        mine = ("--filter", "label=com.docker.swarm.service.name")
-        self.wait(lambda: not self.docker("ps", "-aq", *mine), "containers of removed services stay")
+        # Swarm takes its time over each container (a delay for gossip); nobody waits for an answer from these.
+        self.wait(self._no_tasks, "containers of removed services stay")
         self._remove("config", self._names("config"))
         self._remove("secret", self._names("secret"))
         self._remove("volume", self._names("volume"))
@@ -280,6 +280,11 @@ class Engine:
 
     def _names(self, kind: str) -> list[str]:
         return self.docker(kind, "ls", "--quiet").split()
+
+    def _no_tasks(self) -> bool:
+        left = self.docker("ps", "-aq", "--filter", "label=com.docker.swarm.service.name").split()
+        self.docker("rm", "--force", *left, check=False)
+        return not left
 
     def _remove(self, kind: str, names: Sequence[str]) -> None:
         def gone() -> bool:

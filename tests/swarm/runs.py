@@ -22,6 +22,8 @@ class Seen:
         self.evidence = "\n".join(line["text"] for line in verdict["evidence"]) if verdict else ""
         self.next = "\n".join(self.run["next"])
         self.logs = "\n".join(self.run["logs"])
+        # Shown by pytest where the test fails.
+        print(ran.err, *(f["id"] for f in self.plan["findings"]), self.state, self.evidence, sep="\n")  # noqa: T201
 
     @property
     def end(self) -> tuple[str, str | None, int]:

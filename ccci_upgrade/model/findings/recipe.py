@@ -23,7 +23,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             severity=Severity.WARN,
             title="the recipe could not be refreshed: newer versions and notes may be missing",
             evidence=(facts.recipe.stale,),
-            remedy="check the network, or say `--offline` to accept what is here",
+            remedy=f"check the network: git -C {facts.recipe.path} ls-remote origin",
         )
     yield from _images(facts)
     if facts.new is None:
