@@ -206,14 +206,16 @@ def _act_on_all(
     return Result(runs=tuple(runs), plans=gated.plans, exit=code)
 
 
-def _act_on_one(host: Host, planned: Planned, *, lock: int, reporter: Reporter) -> Run:
+def _act_on_one(
+    host: Host, planned: Planned, *, lock: int, reporter: Reporter, interrupts: Interrupts
+) -> Run:
     """Look once more at what the plan stands on: a person may have thought about it for an hour."""
     facts = _again(host, planned.facts)
     moved = moved_facts(planned.plan.fingerprints, fingerprints(facts))
     if moved:
         reporter.note(f"{planned.plan.app}: {', '.join(moved)} moved since the plan was shown; look again")
         return new_run(host, planned.plan, outcome=Outcome.STALE)
-    return UpgradeRun(host, facts, planned.plan, lock=lock, reporter=reporter).run()
+    return UpgradeRun(host, facts, planned.plan, lock=lock, reporter=reporter, interrupts=interrupts).run()
 
 
 def _again(host: Host, facts: Facts) -> Facts:
