@@ -17,6 +17,9 @@ from typing import IO
 KEEP = 64 * 1024 * 1024
 """Bytes of one stream that `run` keeps; what is past it is read and dropped, and `cut` says so."""
 
+_running: set[int] = set()
+"""Process groups that `run` waits for: children that only read."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
@@ -68,6 +71,7 @@ def run(
         return Completed(
             argv=tuple(argv), code=127, out=b"", err=reason, timed_out=False, cut=False, seconds=0.0
         )
+    _running.add(child.pid)
     kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
     cut = threading.Event()
     workers = [
@@ -87,6 +91,8 @@ def run(
         end_group(child.pid, signal.SIGKILL)
         child.wait()
         raise
+    finally:
+        _running.discard(child.pid)
     # A grandchild may hold the pipes open after the child is gone: the group ends with it.
     if timed_out:
         end_group(child.pid, signal.SIGKILL)
@@ -102,6 +108,12 @@ def run(
         cut=cut.is_set(),
         seconds=time.monotonic() - started,
     )
+
+
+def end_all() -> None:
+    """End every child that `run` waits for, from whichever thread; an act (`Child`) goes on."""
+    for pid in tuple(_running):
+        end_group(pid, signal.SIGKILL)
 
 
 def end_group(pid: int, number: signal.Signals) -> bool:

@@ -1,13 +1,12 @@
 """The command line: options, commands, help. Imports nothing heavy; each command loads what it needs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ccci_upgrade import __version__
-from ccci_upgrade.cli.boundary import report_bug
+from ccci_upgrade.cli.boundary import finish, hold_standard_streams, report_bug, take_interrupts
 from ccci_upgrade.errors import Exit
 
 app = typer.Typer(
@@ -177,12 +176,18 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
 
 def main() -> None:
     """The console script: whatever was not expected becomes exit 1 and a log file."""
+    hold_standard_streams()
+    take_interrupts()
+    code: object = Exit.BUG
     try:
         app()
+    except SystemExit as end:
+        code = end.code
     except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback must not reach a terminal
-        sys.exit(report_bug(error))
+        code = report_bug(error)
     except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+        code = Exit.INTERRUPTED
+    finish(code if isinstance(code, int) else Exit.BUG)
 
 
 def _shared(context: typer.Context, *, json: bool) -> "tuple[Path | None, str | None, bool]":

@@ -1,19 +1,19 @@
 """One function a command: configuration → flow → text or document → exit code."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ccci_upgrade.cli.boundary import guarded
+from ccci_upgrade.cli import again
+from ccci_upgrade.cli.boundary import fail, guarded
 from ccci_upgrade.config import Config, read_config
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.ui.console import Terminal
 
 if TYPE_CHECKING:
     from ccci_upgrade.flows.host import Host
-    from ccci_upgrade.flows.upgrade import Request, Result
+    from ccci_upgrade.flows.upgrade import Request
 
 Shared = tuple[Path | None, str | None, bool]
 """`--config`, `--server`, `--json`."""
@@ -27,6 +27,7 @@ class Call:
     server: str | None
     json: bool
     terminal: Terminal
+    options: tuple[str, ...]
 
 
 def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
@@ -68,7 +69,7 @@ def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bo
         else:
             from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
 
-            call.terminal.show(*tables.notes(found))
+            call.terminal.show(tables.notes(found))
         return Exit.OK
 
     return _run("notes", shared, {"apps": []}, work)
@@ -100,8 +101,11 @@ def plan(shared: Shared, request: "Request", *, out: Path | None) -> Exit:
         if call.json:
             envelope.write("plan", Exit.OK, {"plans": [envelope.plan_json(each) for each in plans]})
         else:
+            from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
+
             for each in plans:
                 call.terminal.plan(each)
+            call.terminal.show(tables.after_plans(plans))
         return Exit.OK
 
     return _run("plan", shared, {"plans": []}, work)
@@ -114,11 +118,17 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
         from ccci_upgrade.flows.upgrade import chosen_by  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.flows.upgrade import upgrade as flow  # noqa: PLC0415 - same
         from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
-        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui.prompt import NobodyChoseError, prompter  # noqa: PLC0415 - start-up time is measured
 
         host = _host(call)
         person = prompter(call.terminal, no_input=no_input)
-        chosen = chosen_by(host, request, person)
+        said = {"json": call.json, "no_input": no_input}
+        try:
+            chosen = chosen_by(host, request, person)
+        except NobodyChoseError as error:
+            code = fail("upgrade", call.terminal, error, json=call.json, empty={"runs": []})
+            call.terminal.last_word(again.name_apps(call.options, request, error.apps, **said))
+            return code
         result = flow(host, chosen, reporter=call.terminal, prompter=person)
         if result.error is not None:
             call.terminal.error(result.error)
@@ -128,7 +138,7 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
             if result.exit is not Exit.INTERRUPTED:
                 envelope.write("upgrade", result.exit, documents.upgrade(result), errors)
         if result.exit is Exit.HELD:
-            call.terminal.last_word(_again(shared, chosen, result))
+            call.terminal.last_word(again.go_on(call.options, chosen, result.plans, **said))
         return result.exit
 
     return _run("upgrade", shared, {"runs": [], "plans": []}, work)
@@ -149,7 +159,7 @@ def health(shared: Shared, names: tuple[str, ...]) -> Exit:
         else:
             from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
 
-            call.terminal.show(*tables.health(found))
+            call.terminal.show(tables.health(found))
         return code
 
     return _run("health", shared, {"apps": []}, work)
@@ -191,7 +201,7 @@ def doctor(shared: Shared) -> Exit:
         else:
             from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
 
-            call.terminal.show(*tables.doctor(checks))
+            call.terminal.show(tables.doctor(checks))
         return code
 
     return _run("doctor", shared, {"checks": []}, work)
@@ -199,12 +209,14 @@ def doctor(shared: Shared) -> Exit:
 
 def _run(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:
     config_file, server, json = shared
-    terminal = Terminal(json=json)
+    options = again.options(config_file, server)
+    terminal = Terminal(json=json, options=options)
 
     def whole() -> Exit:
         config = read_config(config_file)
         _say_open_runs(command, config, terminal)
-        return work(Call(config=config, server=server, json=json, terminal=terminal))
+        call = Call(config=config, server=server, json=json, terminal=terminal, options=options)
+        return work(call)
 
     return guarded(command, terminal, json=json, empty=empty, work=whole)
 
@@ -224,25 +236,3 @@ def _host(call: Call) -> "Host":
     from ccci_upgrade.flows.host import choose_server, open_host  # noqa: PLC0415 - start-up time is measured
 
     return open_host(call.config, choose_server(call.config, call.server))
-
-
-def _again(shared: Shared, request: "Request", result: "Result") -> str:
-    """The whole command that would go on, with its acknowledgements."""
-    config, server, json = shared
-    words = ["ccci-upgrade"]
-    words += ["--config", str(config)] if config else []
-    words += ["--server", server] if server else []
-    words += (
-        ["upgrade", *(["--all"] if request.every else request.apps)] if not request.plan_file else ["upgrade"]
-    )
-    words += ["--to", request.to] if request.to and not request.plan_file else []
-    words += ["--plan", str(request.plan_file)] if request.plan_file else []
-    for flag, said in (("--dry-run", request.dry_run), ("--keep-going", request.keep_going)):
-        words += [flag] if said else []
-    words += ["--offline"] if request.offline else []
-    words += ["--json"] if json else []
-    several = len(result.plans) > 1
-    for each in result.plans:
-        for hold in sorted({*each.holds, *each.acknowledged}):
-            words += ["--ack", f"{each.app}:{hold}" if several else hold]
-    return shlex.join(words)

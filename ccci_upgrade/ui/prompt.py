@@ -1,13 +1,25 @@
 """Questions. The only module that knows questionary, and the only one that decides whether anyone is there."""
 
+import contextlib
 import os
 import sys
+import termios
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ccci_upgrade.errors import DeclinedError, TerminalError
 from ccci_upgrade.model.finding import Finding
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.console import Terminal
+from ccci_upgrade.ui.streams import ERR
+
+if TYPE_CHECKING:
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+    from questionary import Question, Style
+
+    from ccci_upgrade.ui.layout import Line
 
 
 class Nobody:
@@ -26,10 +38,18 @@ class Nobody:
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Nobody can choose."""
-        raise TerminalError(
-            "no app is named, and there is no terminal to ask at",
-            hint=f"name apps, or say --all: ccci-upgrade upgrade {' '.join(apps[:1]) or 'APP'}",
+        raise NobodyChoseError(apps)
+
+
+class NobodyChoseError(TerminalError):
+    """No app is named, and there is nobody to offer a menu; `apps` is what it would have offered."""
+
+    def __init__(self, apps: tuple[str, ...]) -> None:
+        """Take the menu."""
+        super().__init__(
+            "no app is named, and there is no terminal to ask at", hint="name apps, or say `--all`"
         )
+        self.apps = apps
 
 
 class Person:
@@ -45,26 +65,39 @@ class Person:
         """Show the evidence, then have the app's name typed: a y would be typed blindly."""
         import questionary  # noqa: PLC0415 - start-up time is measured
 
+        from ccci_upgrade.ui.layout import Line  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui.screens import finding_block  # noqa: PLC0415 - start-up time is measured
 
-        self._terminal.show(finding_block(finding))
-        question = questionary.text(
-            f"type {tame_line(app)} to accept {tame_line(finding.id)}, or press Enter to stop:"
-        )
-        return str(_ask(question)).strip() == app
+        self._terminal.show_beside([Line(), *finding_block(finding)])
+        self._terminal.show_beside(_sentence(f"to accept this, type {app}; to stop, press Enter"))
+        with _ends() as (source, output):
+            question = questionary.text("the app's name:", style=_style(), input=source, output=output)
+            return str(_ask(question)).strip() == app
 
     def confirm(self, plan: Plan) -> bool:
-        """Ask whether to upgrade now."""
+        """Ask whether to upgrade now; y must be followed by Enter."""
         import questionary  # noqa: PLC0415 - start-up time is measured
 
         step = f"{tame_line(plan.from_version or 'unknown')} → {tame_line(plan.to_version or '')}"
-        return _ask(questionary.confirm(f"upgrade {tame_line(plan.app)} {step} now?", default=False)) is True
+        text = f"upgrade {tame_line(plan.app)} {step} now?"
+        with _ends() as (source, output):
+            question = questionary.confirm(
+                text, default=False, auto_enter=False, style=_style(), input=source, output=output
+            )
+            return _ask(question) is True
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """A menu of the apps that have something newer."""
         import questionary  # noqa: PLC0415 - start-up time is measured
 
-        chosen = _ask(questionary.checkbox("upgrade which apps?", choices=list(apps)))
+        choices = [questionary.Choice(tame_line(app), value=app) for app in apps]
+        self._terminal.show_beside(_sentence("space selects, Enter goes on, Ctrl-C stops"))
+        with _ends() as (source, output):
+            question = questionary.checkbox(
+                "upgrade which apps?", choices, instruction=" ", style=_style(), input=source, output=output
+            )
+            _stop_at_end_of_input(question)
+            chosen = _ask(question)
         if not isinstance(chosen, list) or not chosen:
             raise DeclinedError("no app was chosen; nothing was changed")
         return tuple(chosen)
@@ -76,17 +109,68 @@ def prompter(terminal: Terminal, *, no_input: bool) -> Nobody | Person:
 
 
 def at_terminal() -> bool:
-    """Whether questions can be asked: a closed stdin counts as no terminal."""
+    """Whether questions can be asked: a closed stdin counts as no terminal, and so does a dumb one."""
     try:
         return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     except (AttributeError, ValueError):
         return False
 
 
-def _ask(question: object) -> object:
+def _ask(question: "Question") -> object:
     """Ask; Ctrl-C and Ctrl-D are a no. questionary's own `ask` would swallow the first."""
-    ask = getattr(question, "unsafe_ask")  # noqa: B009 - questionary has no type that all its questions share
     try:
-        return ask()
+        return question.unsafe_ask()
     except (KeyboardInterrupt, EOFError) as stop:
         raise DeclinedError("declined; nothing was changed") from stop
+
+
+@contextlib.contextmanager
+def _ends() -> "Iterator[tuple[Input, Output]]":
+    """The terminal's two ends: stdin, and stderr, for stdout belongs to the document.
+
+    What was typed before the question could be read is thrown away: it answers nothing. The terminal is not
+    asked where its cursor is: an answer that comes late, over a slow line, would be typed into the shell.
+    """
+    from prompt_toolkit.input import create_input  # noqa: PLC0415 - start-up time is measured
+    from prompt_toolkit.input.typeahead import clear_typeahead  # noqa: PLC0415 - same
+    from prompt_toolkit.output.vt100 import Vt100_Output  # noqa: PLC0415 - same
+
+    ERR.drain(1.0)
+    source = create_input(sys.stdin)
+    output = Vt100_Output.from_pty(sys.stderr, term=os.environ.get("TERM"))
+    output.enable_cpr = False
+    with contextlib.suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    clear_typeahead(source)
+    yield source, output
+
+
+def _style() -> "Style":
+    import questionary  # noqa: PLC0415 - start-up time is measured
+
+    plain = ("qmark", "answer", "pointer", "selected", "highlighted", "instruction", "text")
+    return questionary.Style([("question", "bold"), *((name, "noinherit") for name in plain)])
+
+
+def _stop_at_end_of_input(question: "Question") -> None:
+    """Make Ctrl-D end a menu too: questionary's does nothing there."""
+    from prompt_toolkit.key_binding import (  # noqa: PLC0415 - start-up time is measured
+        KeyBindings,
+        merge_key_bindings,
+    )
+    from prompt_toolkit.key_binding.key_processor import KeyPressEvent  # noqa: PLC0415 - same
+
+    bindings = KeyBindings()
+
+    @bindings.add("c-d", eager=True)
+    def _end(event: KeyPressEvent) -> None:
+        event.app.exit(exception=EOFError)
+
+    own = question.application.key_bindings
+    question.application.key_bindings = merge_key_bindings([own, bindings] if own else [bindings])
+
+
+def _sentence(text: str) -> "list[Line]":
+    from ccci_upgrade.ui.screens import line  # noqa: PLC0415 - start-up time is measured
+
+    return [line(text, "", 2)]

@@ -1,152 +1,60 @@
-"""Values as rich renderables. Pure: nothing is printed here, and every foreign text is tamed."""
+"""Plans, findings, notes and runs as lines. Pure: nothing is printed here, and every foreign text is tamed.
 
-from collections.abc import Iterable, Sequence
+Colours only support what the words say, and none is used that is hard to read on a light or a dark ground.
+"""
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.rule import Rule
-from rich.table import Table
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
 from rich.text import Text
 
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, fold
-from ccci_upgrade.model.plan import Plan
+from ccci_upgrade.model.plan import ImageJump, Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame, tame_line
+from ccci_upgrade.ui.layout import Block, Line
 
-SEVERITY_STYLE = {
-    Severity.BLOCK: "bold red",
-    Severity.ACK: "yellow",
-    Severity.WARN: "yellow",
-    Severity.INFO: "cyan",
-}
-SEVERITY_WORD = {
-    Severity.BLOCK: "BLOCK",
-    Severity.ACK: "ACK  ",
-    Severity.WARN: "warn ",
-    Severity.INFO: "info ",
+SEVERITY = {
+    Severity.BLOCK: ("BLOCK", "bold red"),
+    Severity.ACK: ("ACK", "bold magenta"),
+    Severity.WARN: ("warn", "magenta"),
+    Severity.INFO: ("info", "dim"),
 }
 OUTCOME_STYLE = {
     Outcome.UPGRADED: "bold green",
     Outcome.NOOP: "green",
-    Outcome.ROLLED_BACK: "bold yellow",
-    Outcome.HELD: "yellow",
-    Outcome.DECLINED: "yellow",
+    Outcome.ROLLED_BACK: "bold magenta",
+    Outcome.HELD: "bold magenta",
+    Outcome.DECLINED: "bold magenta",
+    Outcome.STALE: "bold magenta",
+    Outcome.INTERRUPTED: "bold magenta",
     Outcome.SKIPPED: "dim",
 }
-BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "yellow", Bump.MINOR: "cyan", Bump.PATCH: "green"}
+BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "magenta"}
+SHOWN_LOGS = 40
+"""Log lines of failed tasks that are shown; the record has them all."""
+
+_STEP = 6
+_FENCE = re.compile(r"\s*(```|~~~)")
+_ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])?\s*")
 
 
-def line(text: str, style: str = "") -> Text:
+def line(text: str, style: str = "", indent: int = 0, hang: int = 2) -> Line:
     """One line of foreign text."""
-    return Text(tame_line(text), style=style)
+    return Line(text=Text(tame_line(text), style=style), indent=indent, hang=hang)
 
 
-def plan_screen(plan: Plan) -> RenderableType:
-    """A plan: the step, its images, what holds it, and all notes on the way."""
-    parts: list[RenderableType] = [_title(plan)]
-    if plan.to_version is None:
-        parts.append(Padding(Text("up to date: no newer version", style="green"), (0, 2)))
-    parts += [Padding(_image_line(j.service, j.old, j.new, j.bump), (0, 2)) for j in plan.images]
-    links = sorted({link for jump in plan.images for link in jump.links})
-    parts += [Padding(line(link, "cyan"), (0, 4)) for link in links]
-    if plan.findings:
-        parts += [Text(), Text("Findings", style="bold"), *(finding_block(f, plan) for f in plan.findings)]
-    if plan.notes:
-        parts += [Text(), notes_screen(plan.notes)]
-    return Group(*parts)
+def command(text: str, indent: int = 2) -> Line:
+    """A command to type, whole, so that it can be copied."""
+    return Line(text=Text(f"$ {tame_line(text)}", style="bold"), indent=indent, whole=True)
 
 
-def finding_block(finding: Finding, plan: Plan | None = None) -> RenderableType:
-    """A finding with its evidence and remedy."""
-    head = Text()
-    head.append(f"  {SEVERITY_WORD[finding.severity]} ", style=SEVERITY_STYLE[finding.severity])
-    head.append(tame_line(finding.title))
-    head.append(f"  [{tame_line(finding.id)}]", style="dim")
-    if plan is not None and finding.id in plan.acknowledged:
-        head.append("  acknowledged", style="green")
-    rows: list[RenderableType] = [head]
-    rows += [Padding(line(text, "dim"), (0, 0, 0, 8)) for text in finding.evidence]
-    if finding.remedy:
-        rows.append(Padding(Text.assemble(("→ ", "cyan"), tame_line(finding.remedy)), (0, 0, 0, 8)))
-    return Group(*rows)
-
-
-def notes_screen(notes: Sequence[Note]) -> RenderableType:
-    """All notes on the way, identical paragraphs folded, holes named."""
-    found = sum(note.text is not None for note in notes)
-    style = "bold" if found == len(notes) else "bold yellow"
-    rows: list[RenderableType] = [
-        Text(f"Release notes: {found} of {len(notes)} versions have notes", style=style)
-    ]
-    for paragraph, versions in fold(notes):
-        rows.append(Rule(Text(", ".join(tame_line(v) for v in versions)), align="left", style="dim"))
-        rows.append(Padding(Text(tame(paragraph)), (0, 0, 0, 2)))
-    for note in notes:
-        if note.text is None:
-            rows.append(Rule(line(note.version), align="left", style="dim"))
-            rows.append(Padding(line(note.problem or "no note", "yellow"), (0, 0, 0, 2)))
-        elif note.problem:
-            rows.append(Padding(line(f"{note.version}: {note.problem}", "yellow"), (0, 0, 0, 2)))
-    return Group(*rows)
-
-
-def run_screen(run: Run) -> RenderableType:
-    """How a run ended, why, and what to type next."""
-    outcome = run.outcome or Outcome.FAILED
-    style = OUTCOME_STYLE.get(outcome, "bold red")
-    head = Text.assemble(
-        (outcome.value, style), f"  {tame_line(run.app)}  ", versions(run.from_version, run.to_version)
-    )
-    if run.verdict is not None:
-        head.append(f"  ({run.verdict.state.value})", style="dim")
-    rows: list[RenderableType] = [Text(), head]
-    if run.verdict is not None:
-        rows += [Padding(line(e.text), (0, 2)) for e in run.verdict.evidence]
-    rows += [Padding(line(text, "yellow"), (0, 2)) for text in run.notices]
-    if run.logs:
-        rows += [Text("  last log lines of the tasks that failed", style="bold")]
-        rows += [Padding(line(text, "dim"), (0, 4)) for text in run.logs[-40:]]
-    if run.next_steps:
-        rows += [
-            Text("  what to type next", style="bold"),
-            *(Padding(line(f"$ {s}", "cyan"), (0, 4)) for s in run.next_steps),
-        ]
-    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
-    if took:
-        rows.append(Padding(Text(took, style="dim"), (0, 2)))
-    return Group(*rows)
-
-
-def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterable[tuple[str, str]]:
-    """For each run that did not act: why not, as text and style."""
-    by_app = {plan.app: plan for plan in plans}
-    for run in runs:
-        if run.phases or run.verdict is not None or run.outcome is None:
-            continue
-        plan = by_app.get(run.app)
-        blocks = ", ".join(f.id for f in plan.blocks) if plan else ""
-        why = {
-            Outcome.NOOP: f"{run.app}: nothing to do, {run.from_version} is the newest",
-            Outcome.NOT_READY: f"{run.app}: not ready: {blocks}; nothing was changed",
-            Outcome.HELD: f"{run.app}: held by {', '.join(run.holds)}; nothing was changed. To go on:",
-            Outcome.DECLINED: f"{run.app}: declined; nothing was changed",
-            Outcome.STALE: f"{run.app}: the plan is stale; nothing was changed",
-            Outcome.SKIPPED: f"{run.app}: not begun, because of the one before it",
-        }.get(run.outcome, f"{run.app}: {run.outcome.value}")
-        yield tame_line(why), OUTCOME_STYLE.get(run.outcome, "bold red")
-
-
-def table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """A plain table; cells that are no Text are tamed."""
-    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else line(cell) for cell in row))
-    return made
+def link(text: str, indent: int) -> Line:
+    """A page to open, whole for the same reason."""
+    return Line(text=Text(tame_line(text)), indent=indent, whole=True)
 
 
 def versions(old: str | None, new: str | None) -> str:
@@ -154,15 +62,165 @@ def versions(old: str | None, new: str | None) -> str:
     return f"{tame_line(old or 'unknown')} → {tame_line(new or 'unknown')}"
 
 
-def _title(plan: Plan) -> Text:
+def plan_screen(plan: Plan) -> Iterator[Block]:
+    """A plan: the step, its images, all notes on the way, and at its end what holds it."""
+    yield _title(plan)
+    if plan.to_version is None:
+        yield line("up to date: no newer version", "green", 2)
+    yield from _images(plan.images)
+    if plan.notes:
+        yield Line()
+        yield from notes_screen(plan.notes)
+    if plan.findings:
+        pages = {page for jump in plan.images for page in jump.links}
+        counts = [(sum(f.severity is s for f in plan.findings), SEVERITY[s][0]) for s in Severity]
+        yield Line()
+        yield line(f"Findings: {', '.join(f'{n} {word}' for n, word in counts if n)}", "bold")
+        for finding in plan.findings:
+            yield from finding_block(
+                finding, acknowledged=finding.id in plan.acknowledged, shown_already=pages
+            )
+
+
+def finding_block(
+    finding: Finding, *, acknowledged: bool = False, shown_already: Iterable[str] = ()
+) -> Iterator[Block]:
+    """A finding, its evidence and its remedy, with its id on a line of its own, as `--ack` wants it."""
+    word, style = SEVERITY[finding.severity]
+    head = Text.assemble((word, style), " " * (_STEP - len(word)), (tame_line(finding.title), "bold"))
+    yield Line(text=head, indent=2, hang=_STEP)
+    name = Text(tame_line(finding.id), style="dim")
+    yield Line(
+        text=name.append("  acknowledged", style="green") if acknowledged else name,
+        indent=2 + _STEP,
+        whole=True,
+    )
+    known = set(shown_already)
+    for text in finding.evidence:
+        if text not in known:
+            yield link(text, 2 + _STEP) if _is_page(text) else line(text, "", 2 + _STEP)
+    if finding.remedy:
+        yield line(f"→ {finding.remedy}", "", 2 + _STEP)
+
+
+def notes_screen(notes: Sequence[Note]) -> Iterator[Block]:
+    """All notes on the way, identical paragraphs folded, holes named."""
+    found = sum(note.text is not None for note in notes)
+    yield line(f"Release notes: {found} of {len(notes)} versions have notes", "bold")
+    heading = ""
+    for paragraph, among in fold(notes):
+        title = ", ".join(among)
+        if title != heading:
+            heading = title
+            yield line(title, "bold", 2)
+        else:
+            yield Line()
+        yield from _paragraph(paragraph, indent=4)
+    for note in notes:
+        if note.text is None:
+            yield line(note.version, "bold", 2)
+            yield line(note.problem or "no note", "magenta", 4)
+        elif note.problem:
+            yield line(f"{note.version}: {note.problem}", "magenta", 2)
+
+
+def run_screen(run: Run) -> Iterator[Block]:
+    """How a run ended, why, and what to type next."""
+    outcome = run.outcome or Outcome.FAILED
+    style = OUTCOME_STYLE.get(outcome, "bold red")
+    head = Text.assemble((outcome.value, style), "  ", (tame_line(run.app), "bold"), "  ")
+    head.append(versions(run.from_version, run.to_version))
+    if run.verdict is not None:
+        head.append(f"  ({run.verdict.state.value})")
+    yield Line()
+    yield Line(text=head, hang=2)
+    if run.verdict is not None:
+        for evidence in run.verdict.evidence:
+            yield line(evidence.text, "", 2)
+    for notice in run.notices:
+        yield line(notice, "", 2)
+    if run.logs:
+        yield line("last log lines of the tasks that failed:", "bold", 2)
+        for text in run.logs[-SHOWN_LOGS:]:
+            yield line(text, "dim", 4)
+    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
+    if took:
+        yield line(took, "dim", 2)
+    if run.next_steps:
+        yield line("what to type next:", "bold", 2)
+        for step in run.next_steps:
+            yield command(step, 4)
+
+
+def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
+    """For each run that did not act: why not."""
+    by_app = {plan.app: plan for plan in plans}
+    for run in runs:
+        if run.phases or run.verdict is not None or run.outcome is None:
+            continue
+        plan = by_app.get(run.app)
+        blocks = ", ".join(f.id for f in plan.blocks) if plan else ""
+        unchanged = "; nothing was changed"
+        why = {
+            Outcome.NOOP: f"nothing to do: {run.from_version} is what was asked for",
+            Outcome.NOT_READY: f"not ready: {blocks}{unchanged}",
+            Outcome.HELD: f"held by {', '.join(run.holds)}{unchanged}",
+            Outcome.DECLINED: f"declined{unchanged}",
+            Outcome.STALE: f"the plan is stale{unchanged}",
+            Outcome.SKIPPED: "not begun",
+        }.get(run.outcome, run.outcome.value)
+        yield Line(
+            text=Text.assemble(
+                (tame_line(run.app), OUTCOME_STYLE.get(run.outcome, "bold red")), f": {tame_line(why)}"
+            ),
+            hang=2,
+        )
+
+
+def _title(plan: Plan) -> Line:
     title = Text(tame_line(plan.app), style="bold")
-    title.append(f"  {versions(plan.from_version, plan.to_version or plan.from_version)}", style="none")
+    title = (
+        Text()
+        .append_text(title)
+        .append(f"  {versions(plan.from_version, plan.to_version or plan.from_version)}")
+    )
     if plan.to_version is not None:
         title.append(f"  {plan.bump.value}", style=BUMP_STYLE.get(plan.bump, ""))
     title.append(f"  on {tame_line(plan.server)}", style="dim")
-    return title
+    return Line(text=title, hang=2)
 
 
-def _image_line(service: str, old: str, new: str, bump: Bump) -> Text:
-    text = Text.assemble((f"{tame_line(service)}  ", "dim"), f"{tame_line(old)} → {tame_line(new)}  ")
-    return text.append(bump.value, style=BUMP_STYLE.get(bump, ""))
+def _images(jumps: Sequence[ImageJump]) -> Iterator[Block]:
+    """Each image's step, and upstream's pages on it, once each."""
+    shown: set[str] = set()
+    for jump in jumps:
+        text = Text.assemble((f"{tame_line(jump.service)}  ", "dim"), f"{_image_step(jump)}  ")
+        yield Line(text=text.append(jump.bump.value, style=BUMP_STYLE.get(jump.bump, "")), indent=2, hang=2)
+        for page in jump.links:
+            if page not in shown:
+                shown.add(page)
+                yield link(page, 4)
+
+
+def _image_step(jump: ImageJump) -> str:
+    """`name:1 → 2` where only the tag differs."""
+    old, new = tame_line(jump.old), tame_line(jump.new)
+    name, colon, tag = new.rpartition(":")
+    same = colon and "/" not in tag and old.rpartition(":")[0] == name
+    return f"{old} → {tag if same else new}"
+
+
+def _paragraph(paragraph: str, *, indent: int) -> Iterator[Block]:
+    """A note's lines as they are: folded for the width, but not within a fenced block."""
+    fenced = False
+    for raw in tame(paragraph).split("\n"):
+        text = raw.expandtabs(4)
+        fence = _FENCE.match(text) is not None
+        inside, fenced = fenced, fenced ^ fence
+        item = _ITEM.match(text)
+        hang = item.end() if item else 0
+        yield Line(text=Text(text), indent=indent, hang=min(hang, 12), whole=inside or fence)
+
+
+def _is_page(text: str) -> bool:
+    return text.startswith(("https://", "http://")) and " " not in text

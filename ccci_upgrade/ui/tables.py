@@ -1,110 +1,167 @@
-"""Each command's result for people, as rich renderables."""
+"""Each reading command's result for people, as lines and tables. Pure, and every foreign text is tamed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from ccci_upgrade.flows import doctor as doctoring
-from ccci_upgrade.flows.health import Health
+from ccci_upgrade.flows.health import Check, Health
 from ccci_upgrade.flows.notes import AppNotes
 from ccci_upgrade.flows.status import AppStatus, Status
+from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame_line
-from ccci_upgrade.ui.screens import BUMP_STYLE, OUTCOME_STYLE, line, notes_screen, table, versions
+from ccci_upgrade.ui.layout import Block, Grid, Line
+from ccci_upgrade.ui.screens import BUMP_STYLE, OUTCOME_STYLE, command, line, notes_screen, versions
 
-_STATE_STYLE = {"converged": "green", "undeployed": "dim", "unknown": "yellow", "updating": "cyan"}
+_STATE_STYLE = {"converged": "green", "undeployed": "dim", "unknown": "magenta", "updating": "magenta"}
 _HEALTH = {
-    doctoring.Health.GOOD: ("ok  ", "green"),
-    doctoring.Health.WARN: ("warn", "yellow"),
-    doctoring.Health.BAD: ("BAD ", "bold red"),
-    doctoring.Health.UNKNOWN: ("?   ", "yellow"),
+    doctoring.Health.GOOD: ("ok", "green"),
+    doctoring.Health.WARN: ("warn", "magenta"),
+    doctoring.Health.BAD: ("BAD", "bold red"),
+    doctoring.Health.UNKNOWN: ("?", "magenta"),
 }
 
 
-def status(found: Status) -> RenderableType:
-    """All apps as a table, then what to type next."""
-    rows = [_status_row(row) for row in found.apps]
-    parts: list[RenderableType] = [table(("app", "runs", "newest", "step", "state"), rows)]
-    parts += [Padding(line(f"{r.app}: {r.problem}", "yellow"), (0, 2)) for r in found.apps if r.problem]
+def status(found: Status) -> Iterator[Block]:
+    """All apps as a table, what could not be known, then what to type next."""
+    if found.apps:
+        columns = ("app", "runs", "newest", "step", "state")
+        yield Grid(columns=columns, rows=[_status_row(row) for row in found.apps])
+    else:
+        yield line("no apps")
+    yield from _problems(found.apps)
     newer = [row for row in found.apps if row.upgrades]
     if newer:
-        parts += [Text(), line(f"$ ccci-upgrade plan {newer[0].app}", "cyan")]
-    return Group(*parts)
+        yield Line()
+        one = f" {newer[0].app}" if len(newer) == 1 else ""
+        yield line("to see what would change, with all that speaks against it and the release notes:")
+        yield command(f"ccci-upgrade plan{one}")
+        yield line("to upgrade:" if one else "to choose what to upgrade:")
+        yield command(f"ccci-upgrade upgrade{one}")
+    elif found.apps and all(row.newest and row.newest == row.deployed for row in found.apps):
+        yield line("everything runs its newest version", "green")
 
 
-def notes(found: Iterable[AppNotes]) -> Iterator[RenderableType]:
+def after_plans(plans: Sequence[Plan]) -> Iterator[Block]:
+    """What to type after plans were read."""
+    todo = [plan for plan in plans if plan.to_version is not None]
+    if not todo:
+        return
+    yield Line()
+    for plan in todo:
+        if plan.blocks:
+            ids = ", ".join(f.id for f in plan.blocks)
+            yield line(f"{plan.app}: not ready because of {ids}; each finding says what mends it")
+            continue
+        holds = f"; it asks about {', '.join(plan.holds)}" if plan.holds else ""
+        yield line(f"{plan.app}: to upgrade{holds}:")
+        yield command(f"ccci-upgrade upgrade {plan.app} --to {plan.to_version}")
+
+
+def notes(found: Iterable[AppNotes]) -> Iterator[Block]:
     """The notes of each app."""
-    for each in found:
-        yield Text.assemble(
-            (tame_line(each.app), "bold"), f"  {versions(each.from_version, each.to_version)}"
+    for number, each in enumerate(found):
+        if number:
+            yield Line()
+        head = Text.assemble((tame_line(each.app), "bold"), "  ")
+        yield Line(
+            text=head.append(versions(each.from_version, each.to_version or each.from_version)), hang=2
         )
         if each.to_version is None:
-            yield Text("  up to date: no newer version", style="green")
+            yield line("up to date: no newer version", "green", 2)
         else:
-            yield notes_screen(each.notes)
+            yield from notes_screen(each.notes)
         if each.others:
-            yield line(f"  tags that are no versions: {', '.join(each.others)}", "dim")
+            yield line(f"tags that are no versions: {', '.join(each.others)}", "dim", 2)
 
 
-def health(found: Iterable[Health]) -> Iterator[RenderableType]:
+def health(found: Iterable[Health]) -> Iterator[Block]:
     """Every check of every app."""
-    for each in found:
-        style = "bold green" if each.verdict == "healthy" else "bold red"
-        yield Text.assemble((tame_line(each.app), "bold"), "  ", (each.verdict, style))
-        rows = [(_mark(c.ok), c.name, c.detail, f"{c.seconds:.2f} s") for c in each.checks]
-        yield Padding(table(("", "check", "detail", "took"), rows), (0, 2))
+    red = []
+    for number, each in enumerate(found):
+        if number:
+            yield Line()
+        good = each.verdict == "healthy"
+        red += [] if good else [each.app]
+        head = Text.assemble((tame_line(each.app), "bold"), "  ")
+        yield Line(text=head.append(tame_line(each.verdict), style="bold green" if good else "bold red"))
+        yield Grid(columns=("check", "took", "detail"), rows=[_check_row(c) for c in each.checks], indent=2)
+    if red:
+        yield Line()
+        yield line("what is known of it:")
+        for app in red:
+            yield command(f"ccci-upgrade history {app}")
+        yield command("ccci-upgrade doctor")
 
 
-def history(runs: tuple[Run, ...]) -> RenderableType:
+def history(runs: Sequence[Run]) -> Iterator[Block]:
     """Past runs as a table."""
-    if not runs:
-        return Text("no runs yet", style="dim")
-    return table(
-        ("when (UTC)", "app", "step", "outcome", "verdict", "by"), [_history_row(run) for run in runs]
-    )
+    if runs:
+        columns = ("when (UTC)", "app", "step", "outcome", "verdict", "by")
+        yield Grid(columns=columns, rows=[_history_row(run) for run in runs])
+    else:
+        yield line("no runs yet")
 
 
-def doctor(checks: Iterable[doctoring.Check]) -> Iterator[RenderableType]:
+def doctor(checks: Iterable[doctoring.Check]) -> Iterator[Block]:
     """Every check with its remedy."""
     for check in checks:
         word, style = _HEALTH[check.health]
-        yield Text.assemble((word, style), f"  {tame_line(check.name)}: {tame_line(check.detail)}")
+        head = Text.assemble((f"{word:4}", style), f"  {tame_line(check.name)}: {tame_line(check.detail)}")
+        yield Line(text=head, hang=6)
         if check.remedy:
-            yield Padding(Text.assemble(("→ ", "cyan"), tame_line(check.remedy)), (0, 0, 0, 6))
+            yield line(f"→ {check.remedy}", "", 6)
 
 
-def _status_row(row: AppStatus) -> tuple[str | Text, ...]:
-    bump = "" if row.bump is Bump.NONE else row.bump.value
+def _problems(rows: Sequence[AppStatus]) -> Iterator[Block]:
+    """What could not be known, once for all apps that share it."""
+    apps: dict[str, list[str]] = {}
+    for row in rows:
+        if row.problem:
+            apps.setdefault(_without_path(row.problem), []).append(row.recipe or row.app)
+    for problem, names in apps.items():
+        yield line(f"note: {', '.join(names)}: {problem}", "", 0, 6)
+
+
+def _without_path(problem: str) -> str:
+    """A recipe without origin is no trouble of one app's: newer versions can only come from here."""
+    if problem.endswith("has no remote `origin`"):
+        return "the recipe has no remote `origin`: newer versions cannot be seen from here"
+    return problem
+
+
+def _status_row(row: AppStatus) -> tuple[Text, ...]:
+    runs = row.deployed or ("-" if row.state == "undeployed" else "unknown")
     newest = row.newest or "unknown"
+    bump = "" if row.bump is Bump.NONE else row.bump.value
     return (
         Text(tame_line(row.app), style="bold"),
-        (row.deployed or ("-" if row.state == "undeployed" else "unknown"))
-        + (" (chaos)" if row.chaos else ""),
-        Text("=" if row.newest == row.deployed else tame_line(newest)),
+        Text(tame_line(runs) + (" (chaos)" if row.chaos else "")),
+        Text("=" if row.newest is not None and row.newest == row.deployed else tame_line(newest)),
         Text(bump, style=BUMP_STYLE.get(row.bump, "")),
-        Text(row.state, style=_STATE_STYLE.get(row.state, "bold red")),
+        Text(tame_line(row.state), style=_STATE_STYLE.get(row.state, "bold red")),
     )
 
 
-def _history_row(run: Run) -> tuple[str | Text, ...]:
+def _history_row(run: Run) -> tuple[Text, ...]:
     outcome = run.outcome.value if run.outcome else "open"
-    style = OUTCOME_STYLE.get(run.outcome, "bold red") if run.outcome else "bold yellow"
-    state = run.verdict.state.value if run.verdict else "-"
-    step = versions(run.from_version, run.to_version)
+    style = OUTCOME_STYLE.get(run.outcome, "bold red") if run.outcome else "bold magenta"
     return (
-        run.started[:19].replace("T", " "),
-        run.app,
-        step,
+        Text(tame_line(run.started[:19].replace("T", " "))),
+        Text(tame_line(run.app), style="bold"),
+        Text(versions(run.from_version, run.to_version)),
         Text(outcome, style=style),
-        state,
-        run.operator,
+        Text(run.verdict.state.value if run.verdict else "-"),
+        Text(tame_line(f"{run.operator} on {run.host}")),
     )
 
 
-def _mark(ok: bool | None) -> Text:  # noqa: FBT001 - three-valued: None is "could not be checked"
-    if ok is None:
-        return Text("?", style="yellow")
-    return Text("ok", style="green") if ok else Text("RED", style="bold red")
+def _check_row(check: Check) -> tuple[Text, ...]:
+    word, style = {True: ("ok", "green"), False: ("RED", "bold red"), None: ("?", "magenta")}[check.ok]
+    return (
+        Text.assemble((f"{word:3}", style), f"  {tame_line(check.name)}"),
+        Text(f"{check.seconds:.2f} s"),
+        Text(tame_line(check.detail)),
+    )

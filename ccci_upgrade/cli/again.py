@@ -1,0 +1,49 @@
+"""The whole command that would go on, for the last line of stderr."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ccci_upgrade.flows.upgrade import Request
+    from ccci_upgrade.model.plan import Plan
+
+
+def options(config: Path | None, server: str | None) -> tuple[str, ...]:
+    """The options before the command, as they were given."""
+    words = ["--config", str(config)] if config else []
+    return (*words, *(["--server", server] if server else []))
+
+
+def go_on(
+    before: tuple[str, ...], request: "Request", plans: "Iterable[Plan]", *, json: bool, no_input: bool
+) -> str:
+    """What was asked for, with the acknowledgements that were missing."""
+    words = ["ccci-upgrade", *before, "upgrade"]
+    if request.plan_file:
+        words += ["--plan", str(request.plan_file)]
+    else:
+        words += ["--all"] if request.every else request.apps
+        words += ["--to", request.to] if request.to else []
+    flags = {
+        "--dry-run": request.dry_run,
+        "--keep-going": request.keep_going,
+        "--offline": request.offline,
+        "--json": json,
+        "--no-input": no_input,
+    }
+    words += [flag for flag, said in flags.items() if said]
+    listed = tuple(plans)
+    for each in listed:
+        for hold in sorted({*each.holds, *each.acknowledged}):
+            words += ["--ack", f"{each.app}:{hold}" if len(listed) > 1 else hold]
+    return shlex.join(words)
+
+
+def name_apps(
+    before: tuple[str, ...], request: "Request", apps: tuple[str, ...], *, json: bool, no_input: bool
+) -> str:
+    """What was asked for, with the apps that a menu would have offered."""
+    return go_on(before, replace(request, apps=apps), (), json=json, no_input=no_input)
