@@ -114,7 +114,6 @@ def read_service(part: Fields, env: Mapping[str, str]) -> Service:
 def _over(below: T, above: T) -> T:
     if isinstance(below, dict) and isinstance(above, dict):
         return cast("T", {**below, **above})
-    empty: tuple[object, ...] = (None, "", (), False)
-    # 0 replicas is a wish; 0 elsewhere is Docker's way of saying nothing.
-    says_nothing = above in empty and (type(above) is not int)
-    return below if says_nothing else above
+    # 0 replicas is a wish; any other 0 is Docker's way of saying nothing to what is there.
+    says_nothing = not above and type(above) is not int
+    return below if says_nothing and below is not None else above

@@ -14,7 +14,7 @@ LARGEST = 1024 * 1024
 """Characters one text may grow to."""
 DEEPEST = 16
 """Defaults within defaults."""
-MOST_WRONG = 100
+MOST_WRONG = 20
 """Times a `$` in one text may name nothing."""
 
 _DOLLAR = re.compile(r"\$(?:(?P<escaped>\$)|(?P<named>[A-Za-z_][A-Za-z0-9_]*)|(?P<braced>\{))?")

@@ -90,6 +90,14 @@ def test_endless_growth_is_an_error(text: str) -> None:
         interpolate(text, {"BIG": "x" * 1000})
 
 
+@pytest.mark.parametrize("unit", ["${", "${a ", "${A:-", "$1", "$$", "${A}", "$"])
+def test_a_long_hostile_text_ends_soon(unit: str) -> None:
+    started = time.monotonic()
+    with contextlib.suppress(InterpolationError):
+        interpolate(unit * (500_000 // len(unit)), ENV)
+    assert time.monotonic() - started < 20
+
+
 @given(
     st.text(alphabet="$A{}:-+?_1 \n", max_size=40),
     st.dictionaries(st.sampled_from("A_"), st.text(max_size=5)),
