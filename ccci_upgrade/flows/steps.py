@@ -57,16 +57,33 @@ def walk(steps: Sequence[Step], *, run: Run, journal: Journal, reporter: Reporte
 
 def _take(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[Phase, CcciError | None]:
     started = clock.ticks()
-    error: CcciError | None = None
     if step.probe() is Progress.DONE:
-        detail = "was done already"
+        detail, error = "was done already", None
     else:
-        journal.begin(run.run_id, step.id)
         reporter.phase(run.app, step.title)
-        try:
-            detail = step.act()
-        except CcciError as caught:
-            detail, error = caught.message, caught
+        detail, error = _acted(step, run, journal, reporter)
     seconds = clock.ticks() - started
-    journal.end(run.run_id, step.id, ok=error is None, seconds=seconds, detail=detail)
+    _noted(
+        reporter, lambda: journal.end(run.run_id, step.id, ok=error is None, seconds=seconds, detail=detail)
+    )
     return Phase(name=step.id, seconds=seconds, ok=error is None, detail=detail), error
+
+
+def _acted(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[str, CcciError | None]:
+    """Journal the intent, then act. Without the intent on disk nothing is changed, but a verdict is reached."""
+    try:
+        if step.always:
+            _noted(reporter, lambda: journal.begin(run.run_id, step.id))
+        else:
+            journal.begin(run.run_id, step.id)
+        return step.act(), None
+    except CcciError as error:
+        return error.message, error
+
+
+def _noted(reporter: Reporter, write: Callable[[], None]) -> None:
+    """Write to the journal; a disk that is full after the act must not cost the verdict."""
+    try:
+        write()
+    except CcciError as error:
+        reporter.note(error.message)
