@@ -80,6 +80,7 @@ class Watcher:
     goal: Goal
     _reached: dict[str, str] = field(default_factory=dict)
     _green_since: float | None = None
+    _green_as: State | None = None
     _green_tasks: frozenset[str] = frozenset()
     _stuck_since: float | None = None
     _new_ran: set[str] = field(default_factory=set)
@@ -149,6 +150,8 @@ class Watcher:
         return Reading(kind=Kind.SETTLED, state=State.SWARM_ROLLED_BACK, evidence=evidence)
 
     def _settle(self, now: Stack, at: float, state: State) -> Reading:
+        if self._green_as is not state:  # Swarm may go back while the Engine does not answer
+            self._green_since, self._green_as = None, state
         lacking = self._lacking(now)
         if lacking:
             if self._green_since is not None:
@@ -227,10 +230,11 @@ class Watcher:
                     self._new_ran.add(name)
 
     def _foreign(self, now: Stack, places: dict[str, _Place]) -> tuple[Evidence, ...]:
-        found = []
-        for name in self.goal.services:
-            if now.service(name) is None and (name in self._reached or self.before.service(name)):
-                found.append(Evidence(service=name, text=f"service {name} was removed during the run"))
+        found = [
+            Evidence(service=name, text=f"service {name} was removed during the run")
+            for name in self.goal.services
+            if now.service(name) is None and (name in self._reached or self.before.service(name))
+        ]
         for name, reached in self._reached.items():
             service, old = now.service(name), self.before.service(name)
             if service and service.spec_hash not in (reached, old.spec_hash if old else None):
