@@ -127,7 +127,7 @@ def _gated(
     if blocked:
         return _refused(host, planned, Outcome.NOT_READY, Exit.NOT_READY)
     if prompter is not None:
-        planned = [_asked(p, prompter) for p in planned]
+        planned = _all_asked(planned, prompter)
     if any(p.plan.to_version and p.plan.holds for p in planned):
         declined = prompter is not None and prompter.interactive
         outcome, code = (Outcome.DECLINED, Exit.DECLINED) if declined else (Outcome.HELD, Exit.HELD)
@@ -135,6 +135,15 @@ def _gated(
     if prompter is not None and not all(prompter.confirm(p.plan) for p in planned if p.plan.to_version):
         return _refused(host, planned, Outcome.DECLINED, Exit.DECLINED)
     return _Open(runs=(), plans=tuple(p.plan for p in planned), exit=Exit.OK, todo=tuple(planned))
+
+
+def _all_asked(planned: Sequence[Planned], prompter: Prompter) -> list[Planned]:
+    """Ask about app after app; after the first no there is nothing left to ask about."""
+    asked: list[Planned] = []
+    for each in planned:
+        refused = any(p.plan.to_version and p.plan.holds for p in asked)
+        asked.append(each if refused else _asked(each, prompter))
+    return asked
 
 
 def _asked(planned: Planned, prompter: Prompter) -> Planned:

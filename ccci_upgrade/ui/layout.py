@@ -101,19 +101,25 @@ def _listed(grid: Grid, width: int) -> Iterator[Text]:
     for row in grid.rows:
         first = next(at for at, cell in enumerate(row) if cell.plain)
         yield _indented(row[first], grid.indent)
-        line, used = Text(), 0
-        for name, cell in zip(names[first + 1 :], row[first + 1 :], strict=True):
-            if not cell.plain:
-                continue
-            unit = Text.assemble((f"{name} ", "dim"), cell)
-            length = cell_len(unit.plain)
-            if used and grid.indent + 2 + used + len(GAP) + length > width:
-                yield _indented(line, grid.indent + 2)
-                line, used = Text(), 0
-            line = line.append(GAP).append_text(unit) if used else unit
-            used += length + (len(GAP) if used else 0)
-        if used:
-            yield _indented(line, grid.indent + 2)
+        units = [
+            Text.assemble((f"{name} ", "dim"), cell)
+            for name, cell in zip(names[first + 1 :], row[first + 1 :], strict=True)
+            if cell.plain
+        ]
+        for line in _joined(units, max(1, width - grid.indent - 2)):
+            yield from _line(Line(text=line, indent=grid.indent + 2, hang=2), width)
+
+
+def _joined(units: Iterable[Text], room: int) -> Iterator[Text]:
+    """Put as many units on a line as fit; a unit that does not fit on one has it alone."""
+    line: Text | None = None
+    for unit in units:
+        if line is not None and cell_len(line.plain) + len(GAP) + cell_len(unit.plain) > room:
+            yield line
+            line = None
+        line = unit if line is None else line.append(GAP).append_text(unit)
+    if line is not None:
+        yield line
 
 
 def _indented(text: Text, columns: int) -> Text:

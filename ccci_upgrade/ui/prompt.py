@@ -72,7 +72,8 @@ class Person:
         self._terminal.show_beside(_sentence(f"to accept this, type {app}; to stop, press Enter"))
         with _ends() as (source, output):
             question = questionary.text("the app's name:", style=_style(), input=source, output=output)
-            return str(_ask(question)).strip() == app
+            answer = _ask(question)
+        return isinstance(answer, str) and answer.strip() == app
 
     def confirm(self, plan: Plan) -> bool:
         """Ask whether to upgrade now; y must be followed by Enter."""
@@ -117,11 +118,11 @@ def at_terminal() -> bool:
 
 
 def _ask(question: "Question") -> object:
-    """Ask; Ctrl-C and Ctrl-D are a no. questionary's own `ask` would swallow the first."""
+    """Ask; Ctrl-C and Ctrl-D answer with None, which is a no. questionary's own `ask` knows only the first."""
     try:
         return question.unsafe_ask()
-    except (KeyboardInterrupt, EOFError) as stop:
-        raise DeclinedError("declined; nothing was changed") from stop
+    except (KeyboardInterrupt, EOFError):
+        return None
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def finding_block(
     word, style = SEVERITY[finding.severity]
     head = Text.assemble((word, style), " " * (_STEP - len(word)), (tame_line(finding.title), "bold"))
     yield Line(text=head, indent=2, hang=_STEP)
-    name = Text(tame_line(finding.id), style="dim")
+    name = Text.assemble(("id: ", "dim"), tame_line(finding.id))
     yield Line(
         text=name.append("  acknowledged", style="green") if acknowledged else name,
         indent=2 + _STEP,
