@@ -6,6 +6,7 @@ surprises. Output is capped where it is kept.
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -114,6 +115,22 @@ def end_all() -> None:
     """End every child that `run` waits for, from whichever thread; an act (`Child`) goes on."""
     for pid in tuple(_running):
         end_group(pid, signal.SIGKILL)
+
+
+def this_host() -> str:
+    """This machine's name, as runs are recorded with it."""
+    return socket.gethostname()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of that number lives on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return pid > 0
 
 
 def end_group(pid: int, number: signal.Signals) -> bool:

@@ -4,7 +4,6 @@ import getpass
 import os
 import secrets
 import signal
-import socket
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -27,6 +26,7 @@ from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.probe import Difference, differences
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, Outcome, State, Verdict
+from ccci_upgrade.process import this_host
 from ccci_upgrade.redact import Masker, secret_values
 from ccci_upgrade.store.journal import Journal
 from ccci_upgrade.text import tame
@@ -75,7 +75,7 @@ def new_run(host: Host, plan: Plan, *, outcome: Outcome | None = None, command: 
         started=clock.stamp(now),
         finished=clock.stamp(now) if outcome else None,
         operator=os.environ.get("SUDO_USER") or getpass.getuser(),
-        host=socket.gethostname(),
+        host=this_host(),
         pid=os.getpid(),
         outcome=outcome,
         holds=plan.holds,

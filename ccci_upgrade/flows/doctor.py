@@ -1,7 +1,6 @@
 """`doctor`: can this tool work here? One check a line, read-only, each with its remedy."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,16 +10,17 @@ from pathlib import Path
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows.history import open_run_lines
-from ccci_upgrade.flows.host import Host, choose_server, engine_socket, read_server
+from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.flows.look import probes_of
 from ccci_upgrade.flows.surroundings import other_owners
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
+from ccci_upgrade.model.run import version_left
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.tools.abra import Abra
-from ccci_upgrade.tools.engine import Engine
+from ccci_upgrade.tools.apps import find_servers
 from ccci_upgrade.tools.git import git_version
-from ccci_upgrade.tools.swarm import Cluster, Swarm
+from ccci_upgrade.tools.swarm import Swarm
 
 
 class Health(StrEnum):
@@ -66,17 +66,16 @@ def _checks(config: Config, requested: str | None) -> Iterator[Check]:
         yield _failed("server", error)
         return
     yield from _apps(config, server)
-    swarm = Swarm(Engine(Path("/nowhere")))
     try:
-        swarm = Swarm(Engine(engine_socket(config, server)))
-        cluster = swarm.cluster()
+        host = open_host(config, server)
     except CcciError as error:
         yield _failed("engine", error)
         return
-    yield from _swarm(config, server, swarm, cluster)
+    yield from _swarm(host)
 
 
-def _swarm(config: Config, server: str, swarm: Swarm, cluster: Cluster) -> Iterator[Check]:
+def _swarm(host: Host) -> Iterator[Check]:
+    swarm, cluster = host.swarm, host.cluster
     yield Check(
         name="engine", health=Health.GOOD, detail=f"{cluster.engine_version} at {swarm.engine.socket_path}"
     )
@@ -85,14 +84,25 @@ def _swarm(config: Config, server: str, swarm: Swarm, cluster: Cluster) -> Itera
         name="swarm", health=nodes, detail=f"{cluster.nodes} node(s), manager {cluster.node}, id {cluster.id}"
     )
     yield _tried("network proxy", lambda: _proxy(swarm))
-    apps, broken = read_server(config, server)
-    host = Host(
-        config=config, server=server, swarm=swarm, cluster=cluster, abra=Abra(config.abra, config.abra_dir),
-        local=True, apps=apps, broken=broken,
-    )  # fmt: skip
-    for app in apps:
+    for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
     yield from _owners(host)
+    yield from _unexplained(host)
+
+
+def _unexplained(host: Host) -> Iterator[Check]:
+    """A version that no run here brought: somebody used bare abra, or another machine's journal knows."""
+    runs = read_all(host.config.state_dir).runs
+    for app in host.apps:
+        ended = [
+            run for run in runs if run.app == app.name and run.cluster == host.cluster.id and run.verdict
+        ]
+        left = version_left(ended[-1]) if ended else None
+        runs_now = host.swarm.stack(app.stack).label("version")
+        if left is not None and runs_now is not None and runs_now != left:
+            detail = f"{app.name} runs {runs_now}; the last run here ({ended[-1].run_id}) left it on {left}"
+            remedy = "ask who upgraded it: two owners undo each other's work"
+            yield Check(name="unexplained version", health=Health.WARN, detail=detail, remedy=remedy)
 
 
 def _probes(host: Host, app: App) -> str:
@@ -133,11 +143,11 @@ def _apps(config: Config, server: str) -> Iterator[Check]:
         yield Check(
             name="apps", health=Health.BAD, detail=f"{each.name}: {each.error}", remedy="mend the `.env`"
         )
-    for name in config.apps:
-        if name not in {app.name for app in apps} and not re.search(r"\.", name):
-            yield Check(
-                name="configuration", health=Health.WARN, detail=f"[apps.{name!r}] is no app of {server}"
-            )
+    everywhere = {a.name for name in find_servers(config.abra_dir) for a in read_server(config, name)[0]}
+    for name in sorted(config.apps.keys() - everywhere - {each.name for each in broken}):
+        yield Check(
+            name="configuration", health=Health.WARN, detail=f"[apps.{name!r}] is no app of any server"
+        )
 
 
 def _proxy(swarm: Swarm) -> str:

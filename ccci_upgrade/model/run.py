@@ -123,6 +123,15 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
         return None
 
 
+def version_left(run: Run) -> str | None:
+    """The version an ended run left running; None where its verdict does not tell."""
+    if run.verdict is None:
+        return None
+    if run.verdict.state is State.CONVERGED:
+        return run.to_version
+    return run.from_version if run.verdict.state in (State.UNCHANGED, State.SWARM_ROLLED_BACK) else None
+
+
 def replay(lines: Iterable[Mapping[str, object]]) -> list[Run]:
     """Rebuild runs from journal lines, oldest first; a line that fits nothing is passed over."""
     runs: dict[str, Run] = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ccci_upgrade.flows.doctor import Check
 from ccci_upgrade.flows.health import Health
+from ccci_upgrade.flows.history import under_way
 from ccci_upgrade.flows.notes import AppNotes
 from ccci_upgrade.flows.status import Status
 from ccci_upgrade.flows.upgrade import Result
@@ -101,4 +102,8 @@ def doctor(checks: Iterable[Check]) -> dict[str, object]:
 
 def _open_run(run: Run) -> dict[str, object]:
     phase = run.phases[-1].name if run.phases else "opened"
-    return to_json(run) | {"phase": phase, "what_can_be_done": [f"ccci-upgrade health {run.app}"]}
+    return to_json(run) | {
+        "phase": phase,
+        "under_way": under_way(run),
+        "what_can_be_done": [f"ccci-upgrade health {run.app}"],
+    }
