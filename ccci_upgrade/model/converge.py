@@ -200,6 +200,8 @@ class Watcher:
         wanted = self.goal.services.get(service.name, Wanted())
         if wanted.image and bare_image(service.image) != bare_image(wanted.image):
             return False
+        if not self._moved(service.name, now) and self._miscounted(service):
+            return False  # the image is the target's already, its number of replicas is not
         if wanted.version_label:
             # What abra deploys, not what the file says: a recipe may forget to raise its own label.
             return service.labels.get(f"coop-cloud.{now.name}.version") == self.goal.version
@@ -241,7 +243,12 @@ class Watcher:
                 found.append(Evidence(service=name, text=f"{name}: {self._what_changed(service)}"))
         for name, place in places.items():
             service = now.service(name)
-            if service and place is _Place.ON_TARGET and name not in self._reached and self._resized(service):
+            if (
+                service
+                and place is _Place.ON_TARGET
+                and name not in self._reached
+                and self._miscounted(service)
+            ):
                 found.append(Evidence(service=name, text=f"{name}: {self._what_changed(service)}"))
         label = now.label("version")
         known = {self.goal.version, self.goal.was, *(w.version_label for w in self.goal.services.values())}
@@ -256,12 +263,10 @@ class Watcher:
                 )
         return tuple(found)
 
-    def _resized(self, service: Service) -> bool:
-        """Whether a changed service has other replicas than the file says; 0 has its own state."""
+    def _miscounted(self, service: Service) -> bool:
+        """Whether it has other replicas than the file says; 0 has its own state."""
         wanted = self.goal.services.get(service.name, Wanted()).replicas
-        old = self.before.service(service.name)
-        changed = old is None or old.spec_hash != service.spec_hash
-        return bool(changed and service.replicas and wanted is not None and service.replicas != wanted)
+        return bool(service.replicas and wanted is not None and service.replicas != wanted)
 
     def _what_changed(self, service: Service) -> str:
         wanted = self.goal.services.get(service.name, Wanted()).replicas

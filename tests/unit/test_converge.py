@@ -343,6 +343,16 @@ def test_an_abra_that_died_between_two_services_leaves_them_mixed() -> None:
     assert Looks(goal=aim).see((2, GREEN, True), (3, GREEN)).state is State.MIXED
 
 
+def test_an_unchanged_image_with_another_number_of_replicas_is_not_the_target_yet() -> None:
+    """The target runs the database twice; an abra that died before that left the stack mixed."""
+    aim = goal(services=goal().services | {"db": Wanted(image=DB_IMAGE, replicas=2)})
+    twice = service("db", image=DB_IMAGE, replicas=2)
+    done = now(APP_NEW, FRESH, DB_TASK, task(DB, "second", created=3), db=twice)
+
+    assert Looks(goal=aim).see((3, GREEN)).state is State.MIXED
+    assert Looks(goal=aim).see((3, GREEN, True), (5, done), (10, done)).state is State.CONVERGED
+
+
 def test_a_start_first_task_waiting_for_its_predecessors_port_is_a_deadlock() -> None:
     """Swarm stays at `updating` for ever: ten seconds of that are enough."""
     ports = (Port(target=80, published=80, mode="host"),)
