@@ -6,6 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.consoles import ROOT, SHOWN, Step, steps, with_output
 from tests.swarm.host import SERVER, Host
 
@@ -27,6 +29,7 @@ _MOVES: tuple[tuple[str, str], ...] = (
 """What differs from run to run, and what it is compared as."""
 
 
+@pytest.mark.timeout(900)
 def test_the_documents_show_what_happens(host: Host) -> None:
     """Each command ends as shown (with 0, or with the code that `echo $?` shows) and prints what is shown."""
     _like_a_server(host)
