@@ -80,7 +80,8 @@ class Service:
         # A published port is one slot: an overlay turns `80:80` into a host port, say. (Docker's later
         # releases keep both, which Swarm then refuses.)
         slots = {port.published or port: port for port in (*self.ports, *over.ports)}
-        return Service(**{**merged, "ports": tuple(slots.values())})
+        # Docker joins the two commands, nonsense as that is: a NONE below stays in front.
+        return Service(**{**merged, "ports": tuple(slots.values()), "test": self.test + over.test})
 
 
 def read_service(part: Fields, env: Mapping[str, str]) -> Service:

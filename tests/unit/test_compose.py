@@ -323,6 +323,12 @@ def test_nothing_in_an_overlay_overrides_nothing(base: str, over: str, seconds: 
     assert found.stop_grace == seconds
 
 
+def test_an_overlay_cannot_bring_back_a_health_check_that_was_taken_away() -> None:
+    assert not app(
+        fields("healthcheck: {test: [NONE]}"), fields("healthcheck: {test: [CMD, x]}")
+    ).has_healthcheck
+
+
 def test_an_overlay_turns_a_published_port_into_a_host_port() -> None:
     found = app(fields("ports: ['80:80']"), fields("ports: [{target: 80, published: 80, mode: host}]"))
     assert found.ports == (Port(target=80, published=80, mode="host"),)
