@@ -4,6 +4,7 @@ A line that only says that nothing is to be done, or that something was fixed, m
 that asks for hands should. Where both readings are possible the line is shown.
 """
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -140,11 +141,17 @@ _TABLE: dict[str, tuple[str, ...]] = {
         r"https?://\S{0,200}?(?:migrat|/upgrading)",
     ),
 }
-_RULES = tuple(
-    (name.removesuffix("!"), re.compile(pattern, 0 if name.endswith("!") else re.IGNORECASE))
-    for name, patterns in _TABLE.items()
-    for pattern in patterns
-)
+
+
+@functools.cache
+def _rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Compile the table when the first note is read: commands that read none would wait for it at start-up."""
+    return tuple(
+        (name.removesuffix("!"), re.compile(pattern, 0 if name.endswith("!") else re.IGNORECASE))
+        for name, patterns in _TABLE.items()
+        for pattern in patterns
+    )
+
 
 _NEEDED = r"(?:necessary|needed|required)"
 _NEGATED = re.compile(
@@ -230,7 +237,7 @@ def _hits(block: str) -> Iterator[tuple[int, str]]:
         quiet = _quiet(clause)
         if _NOT_AUTOMATIC.search(clause):
             yield start + len(clause) - len(clause.lstrip()), "manual"
-        for rule, pattern in _RULES:
+        for rule, pattern in _rules():
             where = flat[start:end] if rule == "guide" else clause
             if rule not in quiet and (match := pattern.search(where)):
                 yield start + match.start(), rule
@@ -251,7 +258,7 @@ def _quiet(clause: str) -> frozenset[str]:
     if _AUTOMATIC.search(clause) and not _NOT_AUTOMATIC.search(clause):
         quiet |= {"migration", "manual"}
     if _HOUSEKEEPING.match(clause):
-        quiet |= {rule for rule, _ in _RULES} - _LOUD
+        quiet |= {name.removesuffix("!") for name in _TABLE} - _LOUD
     if _OFFERED.search(clause):
         quiet |= _QUIET_FOR_OFFERS
     return quiet
