@@ -206,7 +206,14 @@ def _images(host: Host, new: Compose | None, *, ask_registry: bool) -> tuple[Ima
     if new is None:
         return ()
     wanted = sorted({service.image for service in new.services if service.image})
-    return tuple(find_image(host.swarm.engine, image, ask_registry=ask_registry) for image in wanted)
+
+    def find(image: str) -> ImageFact:
+        return find_image(host.swarm.engine, image, ask_registry=ask_registry)
+
+    with ThreadPoolExecutor(
+        max_workers=8
+    ) as pool:  # a registry that is silent is waited for once, not per image
+        return tuple(pool.map(find, wanted))
 
 
 def _addressed(raw: Mapping[str, object], app: App) -> dict[str, object]:

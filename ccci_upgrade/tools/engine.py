@@ -7,9 +7,8 @@ call and cannot update a config; httpx costs 12 (docs/decisions.md 1).
 import contextlib
 import http.client
 import json
-import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlencode
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError
 from ccci_upgrade.text import decode, tame_line
+from ccci_upgrade.tools.unixhttp import CancelledError, UnixConnection
 
 BODY_LIMIT = 128 * 1024 * 1024
 """Bytes of one answer that are read; an Engine that says more is refused."""
@@ -117,13 +117,15 @@ class Engine:
         *,
         headers: Mapping[str, str] | None = None,
         seconds: float,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[dict[str, Json]]:
         """Stream a long answer of JSON lines (events, pulls) on a connection of its own.
 
-        `seconds` bounds the silence between two pieces. Ends when the Engine ends it; raises EngineError when
-        the Engine is gone or silent.
+        `seconds` bounds the silence between two pieces. Ends when the Engine ends it, and soon after
+        `cancelled` says so, in the middle of a silence too; raises EngineError when the Engine is gone or
+        silent.
         """
-        connection = self._connect(seconds)
+        connection = UnixConnection(self.socket_path, timeout=seconds, cancelled=cancelled)
         try:
             response = self._send(connection, _Request(method, self._query(path, query), None, headers or {}))
             if response.status >= http.HTTPStatus.BAD_REQUEST:
@@ -132,6 +134,8 @@ class Engine:
                 value = _json_line(line)
                 if value is not None:
                     yield value
+        except CancelledError:
+            return
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(method, path, error) from error
         finally:
@@ -182,7 +186,7 @@ class Engine:
         return quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
-        return _UnixConnection(self.socket_path, timeout=seconds)
+        return UnixConnection(self.socket_path, timeout=seconds)
 
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)
@@ -209,22 +213,6 @@ class _Request(NamedTuple):
     target: str
     body: Json
     headers: Mapping[str, str]
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, *, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(self.timeout)
-        try:
-            sock.connect(str(self._path))
-        except BaseException:
-            sock.close()
-            raise
-        self.sock = sock
 
 
 def _accept(method: str, path: str, answer: Answer) -> Answer:

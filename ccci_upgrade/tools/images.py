@@ -7,7 +7,7 @@ from ccci_upgrade.model.facts import ImageFact, ImagePlace
 from ccci_upgrade.model.image import Image
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine
-from ccci_upgrade.tools.registry import registry_auth
+from ccci_upgrade.tools.registry import registry_auth, server_of
 
 ASK_SECONDS = 20.0
 SILENCE_SECONDS = 120.0
@@ -23,7 +23,8 @@ def find_image(engine: Engine, image: str, *, ask_registry: bool) -> ImageFact:
     try:
         answer = engine.ask("GET", f"/distribution/{image}/json", headers=_auth(image), seconds=ASK_SECONDS)
     except EngineError as error:
-        return ImageFact(image=image, place=ImagePlace.NOWHERE, detail=error.message)
+        detail = _why(image, error, ASK_SECONDS)
+        return ImageFact(image=image, place=ImagePlace.NOWHERE, detail=detail)
     if answer.status == 200:  # noqa: PLR2004 - HTTP OK
         return ImageFact(image=image, place=ImagePlace.REGISTRY)
     return ImageFact(image=image, place=ImagePlace.NOWHERE, detail=answer.message)
@@ -35,7 +36,14 @@ def pull(engine: Engine, image: str, *, cancelled: Callable[[], bool]) -> None:
     tag = (parsed.digest or parsed.tag or "latest") if parsed else "latest"
     name = parsed.repository if parsed else image
     query = {"fromImage": name, "tag": tag}
-    lines = engine.lines("POST", "/images/create", dict(query), headers=_auth(image), seconds=SILENCE_SECONDS)
+    lines = engine.lines(
+        "POST",
+        "/images/create",
+        dict(query),
+        headers=_auth(image),
+        seconds=SILENCE_SECONDS,
+        cancelled=cancelled,
+    )
     try:
         for line in lines:
             error = line.get("error")
@@ -44,7 +52,7 @@ def pull(engine: Engine, image: str, *, cancelled: Callable[[], bool]) -> None:
             if cancelled():
                 return
     except EngineError as error:
-        raise _failed(image, error.message) from error
+        raise _failed(image, _why(image, error, SILENCE_SECONDS)) from error
 
 
 def _failed(image: str, why: str) -> NotReadyError:
@@ -53,6 +61,14 @@ def _failed(image: str, why: str) -> NotReadyError:
         hint=f"nothing was changed; try `docker pull {tame_line(image)}`",
         code="pull",
     )
+
+
+def _why(image: str, error: EngineError, seconds: float) -> str:
+    """An Engine that is silent here waits for the registry itself: it is the registry that is named."""
+    parsed = Image.parse(image)
+    if not isinstance(error.__cause__, TimeoutError) or parsed is None:
+        return error.message
+    return f"the registry {server_of(parsed.repository)} did not answer within {seconds:.0f} s"
 
 
 def _auth(image: str) -> dict[str, str]:
