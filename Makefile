@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# The Swarm tests mostly wait, so more run at once than there are cores.
+PYTEST_ARGS ?= -n 4 --dist worksteal
 STAMP  := $(VENV)/.ready
 
 .PHONY: test fast setup format clean

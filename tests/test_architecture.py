@@ -37,7 +37,7 @@ LAYERS: dict[str, frozenset[str]] = {
 
 EVERYWHERE = frozenset(sys.stdlib_module_names) | {"typing_extensions"}
 THIRD_PARTY: dict[str, frozenset[str]] = {
-    "model": frozenset({"packaging", "yaml", "dotenv"}),
+    "model": frozenset({"packaging", "yaml"}),
     "config": frozenset({"platformdirs"}),
     "tools": frozenset({"httpx", "httpcore", "certifi"}),
     "ui": frozenset({"rich", "questionary"}),
