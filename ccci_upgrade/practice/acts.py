@@ -161,18 +161,18 @@ def _act(scene: Scene, target: Target, chosen: RecipeVersion | None) -> None:
         target.recipe.checkout(chosen)
     pin = chosen.text if chosen is not None else target.recipe.chaos_version()
     env = _env(target)
-    compose = composefiles.load(target.recipe.path, target.app.compose_files, env)
-    missing = sorted(set(compose.secrets.values()) - target.docker.secrets())
+    active = composefiles.load(target.recipe.path, env, stack=target.app.stack)
+    missing = sorted(set(active.secrets.values()) - target.docker.secrets())
     if missing:
         raise FatalError(f"unable to deploy, secrets not generated: {', '.join(missing)}")
     for name in target.recipe.sample_names():
         if name not in target.app.env.values:
             scene.console.warn(f"{name} missing from {target.app.domain}.env")
-    _overview(scene, target, pin, compose)
+    _overview(scene, target, pin, active)
     _habits_before(scene)
     if scene.habits.noop or not _agreed(scene):
         return
-    _deploy_stack(scene, target, env, compose, _labels(target, chosen, pin))
+    _deploy_stack(scene, target, env, active, _labels(target, chosen, pin))
     _habits_after(scene)
     if "no-converge-checks" not in scene.call.flags:
         converge.wait(target.docker, target.app.stack, before=target.live, seconds=_timeout(target))
@@ -192,17 +192,17 @@ def _labels(target: Target, chosen: RecipeVersion | None, pin: str) -> dict[str,
 
 
 def _deploy_stack(
-    scene: Scene, target: Target, env: dict[str, str], compose: composefiles.Compose, labels: dict[str, str]
+    scene: Scene, target: Target, env: dict[str, str], active: composefiles.Active, labels: dict[str, str]
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="abra-") as folder:
         extra = Path(folder) / "labels.json"
-        composefiles.write_labels(extra, compose.version, labels)
-        words = target.docker.deploy(target.app.stack, [*compose.files, extra], env=env)
+        composefiles.write_labels(extra, active.version, labels)
+        words = target.docker.deploy(target.app.stack, [*active.files, extra], env=env)
     scene.console.plain(words)
 
 
-def _overview(scene: Scene, target: Target, pin: str, compose: composefiles.Compose) -> None:
-    images = "".join(f"  {name:<10} {image}\n" for name, image in sorted(compose.images.items()))
+def _overview(scene: Scene, target: Target, pin: str, active: composefiles.Active) -> None:
+    images = "".join(f"  {service.name:<10} {service.image}\n" for service in active.compose.services)
     scene.console.plain(
         f"DEPLOYMENT OVERVIEW\n  domain     {target.app.domain}\n  server     {target.app.server}\n"
         f"  current    {target.label('version') or 'N/A'}\n  env        {target.app.env.pinned or 'N/A'}\n"

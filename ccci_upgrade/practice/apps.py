@@ -21,12 +21,6 @@ class App:
         """The stack's name."""
         return stack_name(self.env.values, self.domain)
 
-    @property
-    def compose_files(self) -> tuple[str, ...]:
-        """The active compose files, in order."""
-        named = self.env.values.get("COMPOSE_FILE", "").split(":")
-        return tuple(name for name in named if name) or ("compose.yml",)
-
     def pin(self, version: str) -> None:
         """Write the version behind the recipe in the file, and touch nothing else."""
         try:

@@ -136,7 +136,7 @@ def _secrets(scene: Scene) -> tuple[App, dict[str, str]]:
     app = find(scene.abra_dir, scene.call.arguments[0])
     recipe = open_recipe(scene.abra_dir, app.env.recipe_folder)
     env = recipe.exports() | app.env.values | {"STACK_NAME": app.stack}
-    return app, composefiles.load(recipe.path, app.compose_files, env).secrets
+    return app, composefiles.load(recipe.path, env, stack=app.stack).secrets
 
 
 def _app_row(scene: Scene, app: App, *, asked: bool) -> dict[str, str]:

@@ -30,13 +30,16 @@ MESH_TARGET = "traefik_ci_example_org_app"
 _MESH = "mesh"
 _KEEPER = """
 set -e
-trap '' CHLD                      # whoever loses its parent in here is reaped by the kernel
 mount -t tmpfs tmpfs /run
 echo 'nameserver 127.0.0.1' >/run/resolv.conf
 mount --bind /run/resolv.conf /etc/resolv.conf
 ip link set lo up
-echo ready
-exec cat
+exec "$0" -S -c '
+import signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever loses its parent in here is reaped by the kernel
+print("ready", flush=True)
+sys.stdin.read()
+'
 """
 _READY = 60.0
 
@@ -77,7 +80,19 @@ class Engine:
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
         self._keeper = subprocess.Popen(
-            ["unshare", "-m", "-n", "-p", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _KEEPER],  # noqa: S607
+            [
+                "unshare",
+                "-m",
+                "-n",
+                "-p",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+                "sh",
+                "-c",
+                _KEEPER,
+                sys.executable,
+            ],  # noqa: S607
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_clean_env(),
@@ -96,7 +111,7 @@ class Engine:
         """Start dockerd, and return once it manages its Swarm (which it finds again after a kill)."""
         log = (self.folder / "dockerd.log").open("ab")
         with log:
-            inside = f"rm -f /run/docker.pid; exec dockerd --data-root {self.folder}/data -H {self.url}"
+            inside = f"rm -f /run/docker.pid /run/docker/containerd/containerd.pid; exec dockerd --data-root {self.folder}/data -H {self.url}"
             self._daemon = subprocess.Popen(
                 [
                     *("nsenter", "-t", str(self._first), "-m", "-n", "-p", "sh", "-c"),
@@ -116,29 +131,34 @@ class Engine:
         self.docker("network", "create", "-d", "overlay", "--attachable", "--subnet", "10.10.0.0/16", "proxy")
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(self.import_image, START))
-        forward = f"nc -ll -p 8080 -e nc -w 5 {MESH_TARGET} 8080"
-        words = ("run", "-d", "--init", "--name", _MESH, "--network", "proxy", "-p", f"{MESH_PORT}:8080")
-        self.docker(*words, START[0], "sh", "-c", f"trap 'exit 0' TERM; {forward} & wait")
+        self._start_mesh()
 
     def kill(self) -> None:
         """Kill dockerd the hard way; its containers go on."""
         assert self._daemon is not None
         self.thaw()
         os.kill(self._dockerd, signal.SIGKILL)
-        self._daemon.wait(timeout=10)
+        self._daemon.wait(timeout=_READY)
 
     def restart(self) -> None:
         """Start dockerd again after `kill`, and wait for its Swarm."""
         self.start()
         self.wait(lambda: self._answers("node", "ls"), "the Swarm did not come back")
+        self._start_mesh()
 
     def freeze(self) -> None:
         """Stop dockerd from answering without ending it."""
+        assert self._daemon is not None
         os.kill(self._dockerd, signal.SIGSTOP)
+        # nsenter stops itself when its child is stopped; until it has, it could do so after the thaw.
+        stat = Path(f"/proc/{self._daemon.pid}/stat")
+        self.wait(lambda: " T " in stat.read_text(), "nsenter did not stop")
 
     def thaw(self) -> None:
         """Let it go on."""
-        os.kill(self._dockerd, signal.SIGCONT)
+        if self._daemon is not None and self._daemon.poll() is None:
+            os.kill(self._daemon.pid, signal.SIGCONT)
+            os.kill(self._dockerd, signal.SIGCONT)
 
     def close(self) -> None:
         """End everything in here, and leave nothing behind."""
@@ -148,12 +168,11 @@ class Engine:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._daemon.wait(timeout=15)
         self._keeper.kill()
-        self._keeper.wait(timeout=10)
         for stream in (self._keeper.stdin, self._keeper.stdout):
             if stream is not None:
                 stream.close()
-        if self._daemon is not None:
-            self._daemon.wait(timeout=10)
+        for process in filter(None, (self._keeper, self._daemon)):
+            process.wait(timeout=_READY)
         shutil.rmtree(self.folder)
 
     # --- what tests do with it ----------------------------------------------------------------------------
@@ -277,6 +296,19 @@ class Engine:
 
     def _beside(self, argv: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net=/proc/{self._keeper.pid}/ns/net", "--", *argv]
+
+    def _start_mesh(self) -> None:
+        """Forward a host port to the service by name, whichever task is behind it."""
+        forward = f"nc -ll -p 8080 -e nc -w 5 {MESH_TARGET} 8080"
+        words = ("run", "-d", "--init", "--name", _MESH, "--network", "proxy", "-p", f"{MESH_PORT}:8080")
+        script = ("sh", "-c", f"trap 'exit 0' TERM; {forward} & wait")
+
+        def started() -> bool:
+            self.docker("rm", "--force", _MESH, check=False)
+            return bool(self.docker(*words, START[0], *script, check=False))
+
+        # After a restart the overlay network is known to the Swarm some time before the node has it.
+        self.wait(lambda: started() and bool(self.docker("ps", "-q", "--filter", f"name={_MESH}")), "no mesh")
 
     def _names(self, kind: str) -> list[str]:
         return self.docker(kind, "ls", "--quiet").split()

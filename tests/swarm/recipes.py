@@ -280,7 +280,7 @@ SOURCES = (
             ".env.sample": "TYPE=traefik\n\nDOMAIN=traefik.example.com\nLETS_ENCRYPT_ENV=production\n"
             "LETS_ENCRYPT_EMAIL=certs@example.com\n\nDASHBOARD_ENABLED=true\n# LOG_LEVEL=WARN\n",
             "traefik.yml.tmpl": 'core:\n  defaultRuleSyntax: v3\nlog:\n  level: {{ env "LOG_LEVEL" }}\n',
-            "file-provider.yml.tmpl": "http:\n  middlewares:\n    security:\n      headers:\n        sslRedirect: true\n",
+            "file-provider.yml.tmpl": "http:\n  middlewares:\n    security:\n      headers: {sslRedirect: true}\n",
             "README.md": "# Traefik\n\n* **Category**: Utilities\n",
         },
         steps=(

@@ -65,11 +65,9 @@ def test_an_older_database_refuses_newer_data(host: Host) -> None:
     host.deploy("keycloak", version="11.0.0+26.2.0")
     ran = host.abra("app", "rollback", host.app("keycloak"), "10.1.0+26.1.0", "-n", "-c")
     assert ran.code == 0, ran.out
+    logs = ["docker", "-H", host.engine.url, "service", "logs", "--raw", f"{host.stack('keycloak')}_db"]
     refused = "the data was written by 10.11, this is 10.6"
-    host.engine.wait(
-        lambda: refused in host.engine.docker("service", "logs", "--raw", f"{host.stack('keycloak')}_db"),
-        "no refusal",
-    )
+    host.engine.wait(lambda: refused in host.engine.run(logs).err, "no refusal")
 
 
 def test_rollback_refuses_what_is_no_downgrade(host: Host) -> None:
