@@ -51,7 +51,7 @@ def detached_volumes(before: Stack, now: Stack, acknowledged: frozenset[str]) ->
         if service is None:
             continue
         for mount in old.mounts:
-            if mount.kind == "volume":
+            if mount.kind == "volume" and mount.source:  # an anonymous one does not outlive its task
                 yield from _lost(old.name, mount.source, mount.target, service, before, now, acknowledged)
 
 

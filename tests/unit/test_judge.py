@@ -7,7 +7,7 @@ import pytest
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
 from ccci_upgrade.model.judge import judge
-from ccci_upgrade.model.probe import Difference
+from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
 from tests.builders import DB_IMAGE, service, stack, volume
@@ -110,6 +110,23 @@ def test_a_bind_mount_is_no_volume() -> None:
     judged = judge(green(), before=bound, now=stack(service("db")), differences=(), acknowledged=frozenset())
 
     assert judged.state is State.CONVERGED
+
+
+def test_an_anonymous_volume_that_gets_a_name_detaches_nothing() -> None:
+    """It would not have outlived its task in any case."""
+    nameless = stack(service("db", mounts=(replace(DATA, source=""),)))
+
+    judged = judge(green(), before=nameless, now=after(DATA), differences=(), acknowledged=frozenset())
+
+    assert judged.state is State.CONVERGED
+
+
+def test_what_could_not_be_proven_counts_and_says_so() -> None:
+    """Unknown is not fine, and not the same as seen to be worse."""
+    judged = verdict(BEFORE, replace(WORSE, gap=Gap.NOT_RUN))
+
+    assert judged.state is State.UNHEALTHY
+    assert "could not be proven as before" in judged.evidence[0].text
 
 
 def test_a_probe_that_got_worse_makes_it_unhealthy() -> None:

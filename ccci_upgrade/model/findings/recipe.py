@@ -42,7 +42,7 @@ def _images(facts: Facts) -> Iterator[Finding]:
                 id=f"image-unavailable:{fact.image}",
                 severity=Severity.BLOCK,
                 title="an image of the target can be had neither here nor from its registry",
-                evidence=(fact.detail,),
+                evidence=(fact.detail or f"{fact.image}: refused without a reason",),
                 remedy=f"docker pull {fact.image}",
             )
 
@@ -111,6 +111,8 @@ def _ports(new: Compose) -> Iterator[Finding]:
 
 
 def _volumes(facts: Facts, new: Compose) -> Iterator[Finding]:
+    """One finding for each volume, whoever mounts it; anonymous ones do not outlive a task anyway."""
+    lines: dict[str, list[str]] = {}
     for old in facts.stack.services:
         service = new.service(old.name)
         if service is None:
@@ -118,20 +120,18 @@ def _volumes(facts: Facts, new: Compose) -> Iterator[Finding]:
         kept = {mount.source for mount in service.mounts if mount.kind == "volume"}
         at = {mount.target: mount.source for mount in service.mounts}
         for mount in old.mounts:
-            if mount.kind == "volume" and mount.source not in kept:
-                instead = at.get(mount.target)
-                then = (
-                    f"{mount.target} will hold {instead}"
-                    if instead
-                    else f"nothing at {mount.target} any more"
-                )
-                yield Finding(
-                    id=f"volume-removed:{mount.source}",
-                    severity=Severity.ACK,
-                    title=f"{old.name} loses volume {mount.source}",
-                    evidence=(f"now at {mount.target}; in the target: {then}",),
-                    remedy="a renamed volume starts empty: copy the data by hand first, or do not upgrade",
-                )
+            if mount.kind == "volume" and mount.source and mount.source not in kept:
+                then = f"will hold {at[mount.target]}" if at.get(mount.target) else "will hold no volume"
+                line = f"{old.name}: {mount.target} holds it now; in the target {mount.target} {then}"
+                lines.setdefault(mount.source, []).append(line)
+    for source, evidence in lines.items():
+        yield Finding(
+            id=f"volume-removed:{source}",
+            severity=Severity.ACK,
+            title=f"volume {source} is no longer where it was mounted",
+            evidence=tuple(evidence),
+            remedy="a renamed volume starts empty: copy the data by hand first, or do not upgrade",
+        )
 
 
 def _networks(facts: Facts, new: Compose) -> Iterator[Finding]:
