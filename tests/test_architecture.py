@@ -26,9 +26,11 @@ LAYERS: dict[str, frozenset[str]] = {
     "config": frozenset({"errors"}),
     "store": frozenset({"model", "clock", "text", "errors"}),
     "tools": frozenset({"model", "process", "redact", "clock", "text", "errors"}),
-    "flows": frozenset({"tools", "store", "model", "config", "redact", "clock", "text", "errors"}),
-    "ui": frozenset({"flows", "model", "text", "errors"}),
-    "cli": frozenset({"flows", "ui", "store", "model", "config", "clock", "text", "errors", "version"}),
+    "flows": frozenset({"tools", "store", "model", "config", "process", "redact", "clock", "text", "errors"}),
+    "ui": frozenset({"flows", "model", "clock", "text", "errors"}),
+    "cli": frozenset(
+        {"flows", "ui", "store", "model", "config", "process", "clock", "text", "errors", "version"}
+    ),
     "main": frozenset({"cli"}),
     "practice": frozenset({"model", "process", "clock", "text", "errors"}),
 }
@@ -40,7 +42,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "model": frozenset({"packaging", "yaml"}),
     "config": frozenset({"platformdirs"}),
     "tools": frozenset({"httpx", "httpcore", "certifi"}),
-    "ui": frozenset({"rich", "questionary"}),
+    "ui": frozenset({"rich", "questionary", "prompt_toolkit"}),
     "cli": frozenset({"typer"}),
     "practice": frozenset({"yaml"}),
 }
@@ -49,6 +51,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 ONE_FILE: dict[str, tuple[str, ...]] = {
     "subprocess": ("process.py", "practice/"),
     "questionary": ("ui/prompt.py",),
+    "prompt_toolkit": ("ui/prompt.py",),
 }
 """Modules that only these files (or folders) may import."""
 
@@ -247,6 +250,33 @@ def test_some_modules_have_one_home() -> None:
     )
 
 
+def test_children_are_started_by_tools() -> None:
+    """Above them `process` is only asked who we are, or told to end what runs."""
+    starting = {"run", "Child"}
+    complain(
+        [
+            f"{file}:{node.lineno}: starts a child, which is for tools"
+            for file in files()
+            if layer(file) not in ("tools", "practice", "process")
+            for node in walk(tree(file))
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module == f"{PACKAGE}.process"
+                and _names(node) & starting
+            )
+            or (isinstance(node, ast.Attribute) and _dotted(node) in {f"process.{name}" for name in starting})
+        ]
+    )
+
+
+def _names(node: ast.ImportFrom) -> set[str]:
+    return {alias.name for alias in node.names}
+
+
+def _dotted(node: ast.Attribute) -> str:
+    return f"{node.value.id}.{node.attr}" if isinstance(node.value, ast.Name) else node.attr
+
+
 def test_the_model_is_pure() -> None:
     """No disk, no network, no clock, no chance: the same facts give the same plan and the same verdict."""
     lines = []
@@ -328,8 +358,8 @@ def test_only_the_command_line_ends_the_program() -> None:
 
 
 def _ending(node: ast.AST) -> Iterator[tuple[int, str]]:
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        dotted = f"{node.value.id}.{node.attr}"
+    if isinstance(node, ast.Attribute):
+        dotted = _dotted(node)
         if dotted in {"sys.exit", "os._exit", "os.abort", "typer.Exit", "typer.Abort"}:
             yield node.lineno, f"uses {dotted}"
     elif isinstance(node, ast.Call | ast.Raise):
