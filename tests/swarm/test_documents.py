@@ -11,18 +11,18 @@ def test_documents_of_all_commands_fit_the_schema(host: Host) -> None:
     codes = []
     for words in (
         "status",
-        "notes traefik keycloak",
-        "plan",
+        "notes traefik keycloak --offline",
+        "plan --offline",
         "health",
         "doctor",
-        "upgrade keycloak",
-        "upgrade traefik keycloak --dry-run --ack keycloak:major",
-        "upgrade traefik --to 1.1.0+3.1.0",
-        "upgrade traefik --to 1.1.0+3.1.0",
+        "upgrade keycloak --offline",
+        "upgrade traefik keycloak --offline --dry-run --ack keycloak:major",
+        "upgrade traefik --offline --to 1.1.0+3.1.0",
+        "upgrade traefik --offline --to 1.1.0+3.1.0",
         "history",
         "status --exit-code",
     ):
-        ran = host.run_tool(*words.split(), "--json", "--offline" if words[0] in "npu" else "--no-input")
+        ran = host.run_tool(*words.split(), "--json")
         document = ran.document()
         codes.append(ran.code)
 
