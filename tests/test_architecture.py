@@ -39,7 +39,7 @@ LAYERS: dict[str, frozenset[str]] = {
 
 EVERYWHERE = frozenset(sys.stdlib_module_names) | {"typing_extensions"}
 THIRD_PARTY: dict[str, frozenset[str]] = {
-    "model": frozenset({"packaging", "yaml"}),
+    "model": frozenset({"yaml"}),
     "config": frozenset({"platformdirs"}),
     "tools": frozenset({"httpx", "httpcore", "certifi"}),
     "ui": frozenset({"rich", "questionary", "prompt_toolkit"}),

@@ -6,6 +6,8 @@ import subprocess
 import time
 from typing import Any
 
+import pytest
+
 from tests.swarm.host import SERVER, Host
 from tests.swarm.runs import Seen, findings, upgrade
 
@@ -43,7 +45,7 @@ def test_all_three_apps_from_status_to_verdict(host: Host) -> None:
 
 
 def test_the_command_printed_when_held_goes_on(host: Host) -> None:
-    """stderr ends with one line that can be pasted."""
+    """The last line of stderr can be pasted."""
     host.deploy("keycloak")
 
     held = host.run_tool("upgrade", "keycloak", "--offline")
@@ -107,7 +109,9 @@ def test_dry_run_and_reading_commands_change_nothing(host: Host) -> None:
     assert host.engine.docker("service", "inspect", f"{host.stack('traefik')}_app") == services
 
 
-def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(host: Host) -> None:
+def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Bare abra + stability window + 2 s; both are printed."""
     host.deploy("traefik")
     host.configure(settle="1s")
@@ -116,7 +120,8 @@ def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(host: Host) ->
     bare = time.monotonic() - started
 
     seen = upgrade(host, "traefik")
-    print(f"bare abra {bare:.1f} s, whole upgrade {seen.ran.seconds:.1f} s, window 1 s")
+    with capsys.disabled():
+        print(f"\nbare abra {bare:.1f} s; whole upgrade {seen.ran.seconds:.1f} s; window 1 s")  # noqa: T201 - a figure
 
     assert seen.end == ("upgraded", "converged", 0)
     phases = {phase["name"]: phase["seconds"] for phase in seen.run["phases"]}
@@ -181,7 +186,7 @@ _SMTP = "\nsecrets:\n  smtp_password:\n    external: true\n    name: ${STACK_NAM
 
 def _fingerprint(tree: object) -> str:
     tool = shutil.which("find") or "find"
-    done = subprocess.run(  # noqa: S603 - argv is the test's own
+    done = subprocess.run(
         [tool, str(tree), "-type", "f", "-printf", "%p %s %T@\n"], capture_output=True, check=False, text=True
     )
     return "\n".join(sorted(done.stdout.splitlines()))
