@@ -109,7 +109,7 @@ def test_a_silent_rollback_behind_a_green_page_is_told(host: Host) -> None:
 
 
 def test_a_rollback_onto_data_the_new_version_had_is_suspect(host: Host) -> None:
-    """drone keeps data: an old version that Swarm itself put back on it is never a success."""
+    """Drone keeps data: an old version that Swarm itself put back on it is never a success."""
     # Without the host port: a rollback may wait for it long after the failed task is gone (Engine 20.10).
     host.release("drone", "1.9.9+2.26.9", env={"app": {"EXIT": "7"}}, swap=((_HOST_PORT.format(8082), ""),))
     host.deploy("drone")
@@ -186,7 +186,7 @@ def test_a_renamed_volume_is_data_detached_even_when_acknowledged(host: Host) ->
 
 
 def test_abra_gives_up_but_the_swarm_converges(host: Host) -> None:
-    """abra's exit code ends nothing; the `.env` it did not write is pinned by us, and told."""
+    """Abra's exit code ends nothing; the `.env` it did not write is pinned by us, and told."""
     host.deploy("traefik")
     host.habits(give_up_after=0.2)
 

@@ -4,9 +4,8 @@ import json
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from tests.swarm.host import SERVER, Host
 from tests.swarm.runs import Seen, findings, upgrade
@@ -110,7 +109,7 @@ def test_dry_run_and_reading_commands_change_nothing(host: Host) -> None:
 
 
 def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(
-    host: Host, capsys: pytest.CaptureFixture[str]
+    host: Host, record_property: Callable[[str, object], None]
 ) -> None:
     """Bare abra + stability window + 2 s; both are printed."""
     host.deploy("traefik")
@@ -120,8 +119,9 @@ def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(
     bare = time.monotonic() - started
 
     seen = upgrade(host, "traefik")
-    with capsys.disabled():
-        print(f"\nbare abra {bare:.1f} s; whole upgrade {seen.ran.seconds:.1f} s; window 1 s")  # noqa: T201 - a figure
+    record_property(
+        "figure", f"bare abra {bare:.1f} s; whole upgrade {seen.ran.seconds:.1f} s; stability window 1 s"
+    )
 
     assert seen.end == ("upgraded", "converged", 0)
     phases = {phase["name"]: phase["seconds"] for phase in seen.run["phases"]}
