@@ -17,6 +17,7 @@ from types import FrameType
 from ccci_upgrade.practice import acts, habits, lists
 from ccci_upgrade.practice.commandline import parse
 from ccci_upgrade.practice.console import Console, FatalError
+from ccci_upgrade.process import end_all
 
 HABITS = "practice.json"
 """In ABRA_DIR: what to do wrong."""
@@ -66,6 +67,7 @@ def main(argv: Sequence[str]) -> int:
         console.fatal(str(error))
         return 1
     except StoppedError as stopped:
+        end_all()  # a docker client that went on would still change the stack after we said we stopped
         console.fatal(f"stopped by signal {stopped.number}, the deployment goes on by itself")
         return 128 + stopped.number
     return 0

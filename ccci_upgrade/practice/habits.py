@@ -59,13 +59,13 @@ def read(path: Path, verb: str) -> Habits:
 
 
 def _check_types(path: Path, loaded: dict[str, object]) -> None:
-    wanted: dict[str, type | tuple[type, ...]] = {
-        "give_up_after": (int, float, type(None)),
+    wanted: dict[str, tuple[type, ...]] = {
+        "give_up_after": (int, float),
         "delay_before": (int, float),
-        "noise_bytes": int,
-        "lang": str,
-        "secret_leak": str,
+        "noise_bytes": (int,),
+        "lang": (str,),
+        "secret_leak": (str,),
     }
     for key, value in loaded.items():
-        if not isinstance(value, wanted.get(key, bool)):
+        if type(value) not in wanted.get(key, (bool,)):  # exactly: a bool is an int, but no number of bytes
             raise FatalError(f"{path}: {key} cannot be {value!r}")

@@ -41,6 +41,9 @@ print("ready", flush=True)
 sys.stdin.read()
 '
 """
+_NAMESPACES = ("unshare", "-m", "-n", "-p", "--fork", "--kill-child", "--mount-proc")
+_DAEMON = "--exec-root /run/docker --pidfile /run/docker.pid"
+_STALE = "/run/docker.pid /run/docker/containerd/containerd.pid"
 _READY = 60.0
 
 
@@ -80,19 +83,7 @@ class Engine:
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
         self._keeper = subprocess.Popen(
-            [
-                "unshare",
-                "-m",
-                "-n",
-                "-p",
-                "--fork",
-                "--kill-child",
-                "--mount-proc",
-                "sh",
-                "-c",
-                _KEEPER,
-                sys.executable,
-            ],  # noqa: S607
+            [*_NAMESPACES, "sh", "-c", _KEEPER, sys.executable],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_clean_env(),
@@ -111,12 +102,9 @@ class Engine:
         """Start dockerd, and return once it manages its Swarm (which it finds again after a kill)."""
         log = (self.folder / "dockerd.log").open("ab")
         with log:
-            inside = f"rm -f /run/docker.pid /run/docker/containerd/containerd.pid; exec dockerd --data-root {self.folder}/data -H {self.url}"
+            inside = f"rm -f {_STALE}; exec dockerd {_DAEMON} --data-root {self.folder}/data -H {self.url}"
             self._daemon = subprocess.Popen(
-                [
-                    *("nsenter", "-t", str(self._first), "-m", "-n", "-p", "sh", "-c"),
-                    inside + " --exec-root /run/docker --pidfile /run/docker.pid",
-                ],
+                ["nsenter", "-t", str(self._first), "-m", "-n", "-p", "sh", "-c", inside],  # noqa: S607 - from PATH
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -171,8 +159,9 @@ class Engine:
         for stream in (self._keeper.stdin, self._keeper.stdout):
             if stream is not None:
                 stream.close()
-        for process in filter(None, (self._keeper, self._daemon)):
-            process.wait(timeout=_READY)
+        self._keeper.wait(timeout=_READY)
+        if self._daemon is not None:
+            self._daemon.wait(timeout=_READY)
         shutil.rmtree(self.folder)
 
     # --- what tests do with it ----------------------------------------------------------------------------
