@@ -1,6 +1,11 @@
-"""What all tests share: figures that a run must print, whatever captures its output."""
+"""What all tests share: Hypothesis' settings, and figures that a run must print, whatever captures its output."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine makes one example slow and proves nothing; each test's own timeout still holds.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
