@@ -1,5 +1,7 @@
 """The exact commands to type after a run that did not end well."""
 
+import shlex
+
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.verdict import Outcome, State, Verdict
 
@@ -12,7 +14,10 @@ def next_steps(
         if outcome is Outcome.FAILED:
             return (f"ccci-upgrade health {app.name}  # once the Engine answers again", *_log(log))
         return (f"ccci-upgrade plan {app.name}",)
-    service = next((f"{app.stack}_{e.service}" for e in verdict.evidence if e.service), f"{app.stack}_app")
+    # Labels and service names are foreign text, and these lines are there to be pasted into a shell.
+    was, to = shlex.quote(was) if was else was, shlex.quote(to)
+    named = next((e.service for e in verdict.evidence if e.service), "app")
+    service, stack = shlex.quote(f"{app.stack}_{named}"), shlex.quote(app.stack)
     look = f"docker service ps --no-trunc {service}"
     again = f"ccci-upgrade upgrade {app.name} --to {to}"
     back = f"abra app rollback {app.name} {was} --no-input" if was else ""
@@ -29,12 +34,12 @@ def next_steps(
         ),
         State.PAUSED: (look, f"docker service inspect --pretty {service}", redeploy),
         State.SWARM_ROLLED_BACK: (look, f"ccci-upgrade health {app.name}", again),
-        State.MIXED: (f"docker stack services {app.stack}", redeploy),
+        State.MIXED: (f"docker stack services {stack}", redeploy),
         State.FLAPPING: (look, f"docker service logs --tail 50 {service}", back),
         State.ZERO_REPLICAS: (f"docker service scale {service}=1", f"ccci-upgrade health {app.name}"),
         State.DATA_DETACHED: (
             f"docker service inspect {service} --format '{{{{json .Spec.TaskTemplate.ContainerSpec.Mounts}}}}'",
-            f"docker volume ls --filter label=com.docker.stack.namespace={app.stack}  # the old volume is still there",
+            f"docker volume ls --filter label=com.docker.stack.namespace={stack}  # the old volume is still there",
             back,
         ),
         State.DATA_SUSPECT: (
@@ -51,4 +56,4 @@ def next_steps(
 
 
 def _log(path: str) -> tuple[str, ...]:
-    return (f"less {path}  # all that abra printed",) if path else ()
+    return (f"less {shlex.quote(path)}  # all that abra printed",) if path else ()

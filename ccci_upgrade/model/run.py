@@ -1,5 +1,6 @@
 """Runs: what the journal keeps of one act on one app, and how it is read back."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -119,7 +120,7 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             notices=_texts(raw.get("notices")),
             logs=_texts(raw.get("logs")),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -130,6 +131,16 @@ def version_left(run: Run) -> str | None:
     if run.verdict.state is State.CONVERGED:
         return run.to_version
     return run.from_version if run.verdict.state in (State.UNCHANGED, State.SWARM_ROLLED_BACK) else None
+
+
+def is_line(line: Mapping[str, object]) -> bool:
+    """Whether this is a journal line that `replay` can use; one of a later schema is not."""
+    word, payload = line.get("word"), line.get("run")
+    if not isinstance(line.get("run_id"), str):
+        return False
+    if word in (Word.OPENED, Word.CLOSED):
+        return isinstance(payload, dict) and from_json(payload) is not None
+    return word in (Word.BEGIN, Word.END) and isinstance(line.get("step"), str)
 
 
 def replay(lines: Iterable[Mapping[str, object]]) -> list[Run]:
@@ -154,7 +165,7 @@ def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
     seconds = line.get("seconds", 0.0)
     phase = Phase(
         name=name,
-        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        seconds=_seconds(seconds) if isinstance(seconds, int | float) else 0.0,
         ok=ok if isinstance(ok, bool) else None,
         detail=str(line.get("detail", "")),
     )
@@ -178,10 +189,18 @@ def _phase(raw: Mapping[str, object]) -> Phase:
         raise TypeError
     return Phase(
         name=_text(raw["name"]),
-        seconds=float(seconds),
+        seconds=_seconds(seconds),
         ok=ok if isinstance(ok, bool) else None,
         detail=_text(raw.get("detail", "")),
     )
+
+
+def _seconds(value: float) -> float:
+    """JSON knows numbers that no clock can give, and Python's reader NaN and Infinity on top of them."""
+    try:
+        return float(value) if math.isfinite(value) else 0.0
+    except OverflowError:
+        return 0.0
 
 
 def _text(value: object) -> str:
