@@ -126,11 +126,12 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         return base
     way = versions_on_the_way(recipe, base.deployed, target.version)
     wanted = [target.version.text, *([base.deployed_text] if base.deployed_text else [])]
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    with ThreadPoolExecutor(max_workers=5) as pool:
         notes = pool.submit(read_notes, recipe, [v.text for v in way])
         probed = pool.submit(probe, host, app)
         history = pool.submit(env_history, app, host.config.cache_dir, offline=depth.offline)
         abra = pool.submit(read_abra, host)
+        busy = pool.submit(busy_lines, host)
         trees = read_trees(recipe, wanted)
         new, problems = _compose(app, trees.get(target.version.text))
         old_tree = trees.get(base.deployed_text or "")
@@ -156,7 +157,7 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         before=before,
         env_history=env,
         owners=owners,
-        busy=busy_lines(host, app),
+        busy=busy.result(),
         disk_free=_disk_free(host),
         abra=abra_info,
     )

@@ -1,15 +1,22 @@
 """What stands around an app: other owners, the `.env`'s history, builds and test stacks at work."""
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import EnvHistory, OtherOwner
+from ccci_upgrade.model.probe import Token
+from ccci_upgrade.model.profile import builds_probe
 from ccci_upgrade.tools.envgit import env_git_state
 from ccci_upgrade.tools.owners import SwarmService, Target, host_owners, swarm_owners
+from ccci_upgrade.tools.web import run_probes
+
+BUILDS_SECONDS = 5.0
+"""The longest a plan waits for the answer to whether builds run."""
 
 _TEST_STACK = re.compile(r"[a-z]{1,4}-[0-9a-f]{6}(?:_.*)?")
 """cc-ci deploys an app under test as its recipe's first four letters and six hex digits."""
@@ -43,8 +50,21 @@ def env_history(app: App, cache_dir: Path, *, offline: bool) -> EnvHistory:
     )
 
 
-def busy_lines(host: Host, app: App) -> tuple[str, ...]:
-    """Test stacks that run now: an upgrade under them makes their tests fail."""
-    del app
+def busy_lines(host: Host) -> tuple[str, ...]:
+    """Test stacks and builds that run now: an upgrade of any app under them makes them fail."""
     names = sorted({s.stack for s in host.swarm.services() if _TEST_STACK.fullmatch(s.stack)})
-    return tuple(f"test stack {name} is deployed" for name in names)
+    return (*(f"test stack {name} is deployed" for name in names), *running_builds(host.apps))
+
+
+def running_builds(apps: Iterable[App]) -> tuple[str, ...]:
+    """One line for each build that runs or waits in a Drone whose token is configured.
+
+    A Drone that does not answer in `BUILDS_SECONDS`, or not to this token, tells nothing here.
+    """
+    probes = [
+        builds_probe(app.name, app.domain, app.address, Token(file=app.token_file))
+        for app in apps
+        if app.recipe == "drone" and app.token_file
+    ]
+    results = run_probes(probes, seconds_total=BUILDS_SECONDS, cancelled=threading.Event())
+    return tuple(f"{result.name}: {line}" for result in results for line in result.facts.values())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from ccci_upgrade.model.drone import read_queue
+from ccci_upgrade.model.drone import read_builds, read_queue
 from ccci_upgrade.model.probe import Gap, Probe, ProbeResult, Reading, Scalar
 from ccci_upgrade.text import decode, tame_line
 
@@ -49,6 +49,8 @@ def read_answer(probe: Probe, answer: Answer, *, seconds: float) -> ProbeResult:
     data = _json(answer) if needs_body(probe) else _Unreadable(why="")
     problems = [p for p in (*_outside(probe, answer), *_inside(probe, answer, data)) if p]
     facts = {f.name: v for f in probe.facts if (v := _fact(f.source, answer, data)) is not None}
+    if probe.reading is Reading.DRONE_BUILDS and not problems:
+        return read_builds(probe.name, data, seconds=seconds)
     if probe.reading is Reading.DRONE_QUEUE and not problems:
         return read_queue(probe.name, data, answer.headers.get("date", ""), seconds=seconds)
     refused = probe.token is not None and answer.status in (401, 403)

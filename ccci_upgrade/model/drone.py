@@ -14,6 +14,9 @@ from ccci_upgrade.text import tame_line
 PATIENCE = timedelta(seconds=60)
 """How long a build may wait, with none running, before the runner counts as missing."""
 
+MOST_BUILDS = 20
+"""Builds that are listed one by one."""
+
 
 def read_queue(name: str, queue: object, served: str, *, seconds: float) -> ProbeResult:
     """Judge a parsed queue; `served` is the answer's Date header, for the clock here may be another one.
@@ -27,7 +30,7 @@ def read_queue(name: str, queue: object, served: str, *, seconds: float) -> Prob
     running = [stage for stage in stages if stage.get("status") == "running"]
     waiting = [stage for stage in stages if stage.get("status") == "pending"]
     if running:
-        machine = tame_line(str(running[0].get("machine") or "an unnamed machine"))[:80]
+        machine = _short(running[0].get("machine") or "an unnamed machine")
         return ProbeResult(name=name, ok=True, detail=f"a build runs on {machine}", seconds=seconds)
     if any(_waits_long(stage.get("created"), served) for stage in waiting):
         detail = f"{len(waiting)} waiting and none running: no runner takes builds, or the queue is paused"
@@ -35,6 +38,35 @@ def read_queue(name: str, queue: object, served: str, *, seconds: float) -> Prob
     detail = "a build has just been queued" if waiting else "the queue is empty"
     detail += "; whether a runner is back shows with the next build"
     return ProbeResult(name=name, ok=False, detail=detail, seconds=seconds, gap=Gap.UNTOLD)
+
+
+def read_builds(name: str, queue: object, *, seconds: float) -> ProbeResult:
+    """List the builds of a parsed queue: each fact is one line about a stage that runs or waits for a runner.
+
+    The queue names builds and repositories by Drone's own numbers only (`Stage` in drone's core/stage.go).
+    """
+    stages = [stage for stage in queue if isinstance(stage, dict)] if isinstance(queue, list) else []
+    lines = [line for line in map(_build, stages) if line]
+    more = [f"and {len(lines) - MOST_BUILDS} more"] if len(lines) > MOST_BUILDS else []
+    facts = {str(at): line for at, line in enumerate((*lines[:MOST_BUILDS], *more), start=1)}
+    return ProbeResult(name=name, ok=True, detail=f"{len(lines)} builds", seconds=seconds, facts=facts)
+
+
+def _build(stage: dict[str, object]) -> str:
+    named = (("stage", "name"), ("of build id", "build_id"), ("of repository id", "repo_id"))
+    which = " ".join(f"{word} {_short(stage[key])}" for word, key in named if stage.get(key))
+    match stage.get("status"):
+        case "running":
+            text = f"a build runs on {_short(stage.get('machine') or 'an unnamed machine')}"
+        case "pending":
+            text = "a build waits for a runner"
+        case _:
+            return ""
+    return f"{text} ({which})" if which else text
+
+
+def _short(value: object) -> str:
+    return tame_line(str(value))[:80]
 
 
 def _waits_long(created: object, served: str) -> bool:

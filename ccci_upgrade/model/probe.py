@@ -35,6 +35,7 @@ class Reading(StrEnum):
 
     PLAIN = "plain"
     DRONE_QUEUE = "drone-queue"
+    DRONE_BUILDS = "drone-builds"
 
 
 class Gap(StrEnum):

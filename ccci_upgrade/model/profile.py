@@ -72,6 +72,18 @@ def built_in_probes(
     return with_certificates([replace(probe, address=address) for probe in probes])
 
 
+def builds_probe(name: str, domain: str, address: str, token: Token) -> Probe:
+    """Ask a Drone for the builds that run or wait, over a trusted connection only, for it sees the token."""
+    return Probe(
+        name=name,
+        url=f"https://{domain}/api/queue",
+        address=address,
+        reading=Reading.DRONE_BUILDS,
+        verify_tls=True,
+        token=token,
+    )
+
+
 def with_certificates(probes: Iterable[Probe]) -> tuple[Probe, ...]:
     """Add one certificate probe for each https host (and port, and address) that is asked anyway."""
     listed = list(probes)
