@@ -1,5 +1,6 @@
 """`health`: is an app what it should be, now? The stack and its probes, nothing compared, nothing changed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ccci_upgrade import clock
@@ -9,11 +10,12 @@ from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.status import state_of
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.findings.state import unhealthy_lines
+from ccci_upgrade.model.probe import Gap
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One check: `ok` is None where it could not be made."""
+    """One check: `ok` is None where it could not be made, or did not tell."""
 
     name: str
     ok: bool | None
@@ -57,10 +59,14 @@ def _one(host: Host, app: App) -> Health:
     for result in results:
         ok = None if result.gap else result.ok
         checks.append(Check(name=result.name, ok=ok, detail=result.detail, seconds=result.seconds))
-    return Health(app=app.name, verdict=_word(checks), checks=tuple(checks))
+    untold = {result.name for result in results if result.gap is Gap.UNTOLD}
+    return Health(
+        app=app.name, verdict=_word(c for c in checks if c.name not in untold), checks=tuple(checks)
+    )
 
 
-def _word(checks: list[Check]) -> str:
+def _word(those: Iterable[Check]) -> str:
+    checks = list(those)
     if any(check.ok is False for check in checks):
         return "unhealthy"
     return "unknown" if any(check.ok is None for check in checks) else "healthy"

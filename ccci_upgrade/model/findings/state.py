@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ccci_upgrade.model.converge import bare_image
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.probe import Gap
 from ccci_upgrade.model.swarm import Service, Stack
 
 
@@ -63,7 +64,9 @@ def _moving(stack: Stack) -> Iterator[Finding]:
 
 def _unhealthy(facts: Facts) -> Iterator[Finding]:
     lines = list(unhealthy_lines(facts.stack))
-    lines += [f"probe {result.name}: {result.detail}" for result in facts.before if not result.ok]
+    # An answer that does not tell (an empty build queue says nothing of a runner) is no sign of illness.
+    sick = [r for r in facts.before if not r.ok and r.gap is not Gap.UNTOLD]
+    lines += [f"probe {result.name}: {result.detail}" for result in sick]
     if lines:
         yield Finding(
             id="unhealthy-before",
