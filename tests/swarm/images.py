@@ -3,7 +3,7 @@
 An app answers HTTP on port 8080 as far as the probes ask. Its environment decides how it behaves:
 `START_DELAY` and `CRASH_AFTER` (seconds), `EXIT` (a code, at once), `HEALTHY=never`, `STATUS` (answered to
 everything but the health check), `DATA_DIR` (where it keeps what a database keeps), `KEYS_FROM` (where keycloak
-finds its keys), `DRONE_GITEA_SERVER` and `DRONE_GITEA_CLIENT_ID`.
+finds its keys), `ISSUER_HOST` (what keycloak calls itself), `DRONE_GITEA_SERVER` and `DRONE_GITEA_CLIENT_ID`.
 """
 
 import io
@@ -67,7 +67,7 @@ while read -r line; do
     case "$line" in [Hh]ost:*) host=${line#*: } ;; esac
 done
 kind=$(cat /kind) version=$(cat /version) location= type=application/json
-realm=http://$host/realms/master oidc=/realms/master/protocol/openid-connect
+realm=http://${ISSUER_HOST:-$host}/realms/master oidc=/realms/master/protocol/openid-connect
 case "$kind ${path%%\?*}" in
 *' /ping') status='200 OK' type=text/plain body=OK ;;
 'traefik /api/version')
