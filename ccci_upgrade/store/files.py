@@ -1,7 +1,9 @@
 """Writing that survives a crash: atomic replacement and durable appends."""
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -13,7 +15,8 @@ def make_private(folder: Path) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Append one line and see it on the disk before returning. A torn line before it is ended first."""
-    data = line.encode() + b"\n"
+    # A lone surrogate (a file name, an Engine's word) becomes JSON's own escape for it.
+    data = line.encode(errors="backslashreplace") + b"\n"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(handle).st_size
@@ -24,10 +27,18 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    if not size:
+        sync_folder(path.parent)  # a new file's name is not on the disk with its content
 
 
 def replace(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Put a whole file in place, or leave the old one: written beside, fsynced, renamed, folder fsynced."""
+    """Put a whole file in place, or leave the old one: written beside, fsynced, renamed, folder fsynced.
+
+    What is there and no plain file (a device, a link) is left alone: renaming over `/dev/null` would be the
+    end of it.
+    """
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is there, and no plain file", str(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

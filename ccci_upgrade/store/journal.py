@@ -74,17 +74,18 @@ class Journal:
         record = runs.to_json(run)
         self._write(Word.CLOSED, run.run_id, {"run": record})
         text = json.dumps({"schema_version": runs.SCHEMA} | record, indent=2, ensure_ascii=False)
-        files.replace(self.folder / "runs" / run.run_id / "results.json", text.encode() + b"\n")
+        path = self.folder / "runs" / run.run_id / "results.json"
+        try:
+            files.replace(path, text.encode(errors="backslashreplace") + b"\n")
+        except OSError as error:
+            raise _unwritable(path, error) from error
 
     def _write(self, word: Word, run_id: str, more: Mapping[str, object]) -> None:
         line = {"schema": runs.SCHEMA, "at": clock.stamp(clock.now()), "word": word.value, "run_id": run_id}
         try:
             files.append_line(self.path, json.dumps(line | dict(more), ensure_ascii=False))
         except OSError as error:
-            raise NotReadyError(
-                f"cannot write the journal `{self.path}`: {error.strerror}",
-                hint="free space, then look at `status`",
-            ) from error
+            raise _unwritable(self.path, error) from error
 
 
 def read_all(state_dir: Path) -> Reading:
@@ -98,12 +99,20 @@ def read_all(state_dir: Path) -> Reading:
     for path in journals:
         lines: list[Mapping[str, object]] = []
         for line in _lines(path):
-            if line is None:
+            if line is None or not runs.is_line(line):
                 damaged += 1
             else:
                 lines.append(line)
         found += runs.replay(lines)
     return Reading(runs=tuple(sorted(found, key=lambda run: (run.started, run.run_id))), damaged=damaged)
+
+
+def _unwritable(path: Path, error: OSError) -> NotReadyError:
+    return NotReadyError(
+        f"cannot write the journal `{path}`: {error.strerror or error}",
+        hint="free space, then look at `status`",
+        code="journal",
+    )
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, object] | None]:
@@ -117,7 +126,7 @@ def _lines(path: Path) -> Iterator[Mapping[str, object] | None]:
             continue
         try:
             value = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield None
             continue
         yield value if isinstance(value, dict) else None

@@ -23,9 +23,9 @@ class SavedPlan:
 
 def write_saved(path: Path, plan: Mapping[str, object]) -> None:
     """Write a plan (as `--json` gives it) to a file, whole or not at all."""
-    data = json.dumps({"plan_schema": SCHEMA, "plan": plan}, indent=2, ensure_ascii=False).encode() + b"\n"
+    text = json.dumps({"plan_schema": SCHEMA, "plan": plan}, indent=2, ensure_ascii=False) + "\n"
     try:
-        files.replace(path, data)
+        files.replace(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise UsageError(f"cannot write the plan to `{path}`: {error.strerror}") from error
 
@@ -36,7 +36,7 @@ def read_saved(path: Path) -> SavedPlan:
         raw = json.loads(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read the plan `{path}`: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"`{path}` is no saved plan: {error}") from error
     plan = raw.get("plan") if isinstance(raw, dict) and raw.get("plan_schema") == SCHEMA else None
     facts = plan.get("facts") if isinstance(plan, dict) else None
