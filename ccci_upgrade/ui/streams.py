@@ -92,6 +92,20 @@ class Patient(Lasting):
         if self._queue.qsize() >= MOST_WAITING:
             self._dropped += 1
             return len(text)
+        return self._hand_over(text)
+
+    def drain(self, seconds: float) -> None:
+        """Wait until all is written, so that the two streams keep their order."""
+        if not self._stuck:
+            self._last.wait(seconds)
+
+    def leave(self) -> None:
+        """Wait for the last words, as the process ends."""
+        if self._dropped:
+            self._hand_over("")
+        self._last.wait(LEAVING)
+
+    def _hand_over(self, text: str) -> int:
         if self._dropped:
             text, self._dropped = f"({self._dropped} lines were not shown: nobody read them)\n{text}", 0
         self._last = written = threading.Event()
@@ -101,15 +115,6 @@ class Patient(Lasting):
             self._thread.start()
         self._stuck = not written.wait(0.0 if self._stuck else PATIENCE)
         return len(text)
-
-    def drain(self, seconds: float) -> None:
-        """Wait until all is written, so that the two streams keep their order."""
-        if not self._stuck:
-            self._last.wait(seconds)
-
-    def leave(self) -> None:
-        """Wait for the last words, as the process ends."""
-        self._last.wait(LEAVING)
 
     def _work(self) -> None:
         while True:

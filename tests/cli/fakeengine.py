@@ -1,0 +1,170 @@
+"""A Docker Engine of one service per stack, on a real Unix socket, that the stand-in for abra moves at will.
+
+It answers what the tool asks, in the shape of API 1.41, and nothing else. What a real Swarm does is tried in
+tests/swarm; this one makes cases of terminals and signals quick, and needs no root.
+"""
+
+import json
+import socketserver
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+CLUSTER = "fakeclusterfakeclusterfa1"
+
+
+class FakeEngine:
+    """The Engine's state; `broken` gives words it answers everything with instead (HTTP 500)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Listen in `folder` until `close`."""
+        self.socket = folder / "docker.sock"
+        self.services: dict[str, dict[str, Any]] = {}
+        self.tasks: list[dict[str, Any]] = []
+        self.broken = ""
+        self.silent = threading.Event()
+        self._ended = threading.Event()
+        self._count = 0
+        engine = self
+
+        class Handler(_Handler):
+            of = engine
+
+        class Server(socketserver.ThreadingUnixStreamServer):
+            daemon_threads = True
+            block_on_close = False
+
+        self._server = Server(str(self.socket), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """For `docker_host`."""
+        return f"unix://{self.socket}"
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def hold(self) -> None:
+        """Do not answer while `silent` is set."""
+        while self.silent.is_set() and not self._ended.is_set():
+            self._ended.wait(0.02)
+
+    def put(self, stack: str, image: str, version: str, *, error: str = "", settled: bool = True) -> None:
+        """Deploy `image` as the stack's `app`; with `error` its task failed, else it runs."""
+        self._count += 1
+        name = f"{stack}_app"
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        template = {"ContainerSpec": {"Image": image}, "ForceUpdate": 0}
+        spec = {
+            "Name": name,
+            "Labels": {
+                "com.docker.stack.namespace": stack,
+                f"coop-cloud.{stack}.version": version,
+            },
+            "TaskTemplate": template,
+            "Mode": {"Replicated": {"Replicas": 1}},
+            "UpdateConfig": {"Order": "stop-first", "FailureAction": "rollback"},
+        }
+        old = self.services.get(name)
+        service: dict[str, Any] = {"ID": f"id{name}", "Spec": spec, "UpdatedAt": now, "ServiceStatus": {}}
+        if old is not None:
+            service["PreviousSpec"] = old["Spec"]
+            state = {"State": "completed", "CompletedAt": now} if settled else {"State": "updating"}
+            service["UpdateStatus"] = {"StartedAt": now, "Message": "update", **state}
+            for task in self.tasks:
+                if task["ServiceID"] == service["ID"]:
+                    task["DesiredState"] = "shutdown"
+                    task["Status"]["State"] = "shutdown"
+        self.tasks.append(
+            {
+                "ID": f"task{self._count}",
+                "ServiceID": service["ID"],
+                "Slot": 1,
+                "NodeID": "node",
+                "Spec": template,
+                "DesiredState": "running",
+                "CreatedAt": now,
+                "Status": {
+                    "State": "failed" if error else "running",
+                    "Err": error,
+                    "Timestamp": now,
+                    "ContainerStatus": {"ContainerID": "", "ExitCode": 1 if error else 0},
+                },
+            }
+        )
+        self.services[name] = service
+
+    def answer(self, path: str) -> tuple[int, object]:
+        """Status and JSON of one GET."""
+        if self.broken:
+            return 500, {"message": self.broken}
+        plain = "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
+        if plain.startswith("/images/"):
+            return 200, {"Id": "sha256:0"}
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        known: dict[str, object] = {
+            "/_ping": "OK",
+            "/info": {
+                "Swarm": {"Cluster": {"ID": CLUSTER}, "ControlAvailable": True, "Nodes": 1},
+                "ServerVersion": "20.10.24",
+                "Name": "node",
+                "SystemTime": now,
+                "DockerRootDir": "/",
+            },
+            "/services": list(self.services.values()),
+            "/tasks": self.tasks,
+            "/networks": [{"Id": "n", "Name": "proxy"}],
+            "/volumes": {"Volumes": []},
+            "/secrets": [],
+            "/configs": [],
+        }
+        return (200, known[plain]) if plain in known else (404, {"message": f"no {plain}"})
+
+
+class _Handler(BaseHTTPRequestHandler):
+    of: FakeEngine
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer, but not while the Engine is silent."""
+        self.of.hold()
+        parts = urlsplit(self.path)
+        status, value = self.of.answer(unquote(parts.path))
+        if "filters" in parts.query and isinstance(value, list):
+            value = [each for each in value if _matches(each, unquote(parts.query))]
+        self._reply(status, value)
+
+    def do_POST(self) -> None:
+        """`/fake/put` is what the stand-in for abra asks for."""
+        length = int(self.headers.get("Content-Length", "0"))
+        self.of.put(**json.loads(self.rfile.read(length)))
+        self._reply(200, {})
+
+    def address_string(self) -> str:
+        """A Unix socket has no address."""
+        return "local"
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def _reply(self, status: int, value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Api-Version", "1.41")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _matches(thing: dict[str, Any], query: str) -> bool:
+    """By the stack that a filter names; a task by its service."""
+    name = thing["Spec"].get("Name") or thing["ServiceID"].removeprefix("id")
+    return str(name).removesuffix("_app") in query
