@@ -67,8 +67,9 @@ def run(
             start_new_session=True,
             pass_fds=tuple(keep_open),
         )
-    except OSError as error:
-        reason = f"{argv[0]}: {error.strerror or error}".encode()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+        said = error.strerror if isinstance(error, OSError) else None
+        reason = f"{argv[0]}: {said or error}".encode(errors="backslashreplace")
         return Completed(
             argv=tuple(argv), code=127, out=b"", err=reason, timed_out=False, cut=False, seconds=0.0
         )
@@ -94,12 +95,10 @@ def run(
         raise
     finally:
         _running.discard(child.pid)
-    # A grandchild may hold the pipes open after the child is gone: the group ends with it.
     if timed_out:
         end_group(child.pid, signal.SIGKILL)
         child.wait()
-    for worker in workers:
-        worker.join(timeout=2.0)
+    _join(workers, seconds=2.0)  # a grandchild may hold the pipes open after the child is gone
     return Completed(
         argv=tuple(argv),
         code=child.returncode,
@@ -109,6 +108,12 @@ def run(
         cut=cut.is_set(),
         seconds=time.monotonic() - started,
     )
+
+
+def _join(workers: Sequence[threading.Thread], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for worker in workers:
+        worker.join(timeout=max(0.0, deadline - time.monotonic()))
 
 
 def end_all() -> None:
@@ -180,7 +185,10 @@ class Child:
         cwd: Path,
         inherit: Sequence[int] = (),
     ) -> None:
-        """Start it; OSError where it cannot be started. `sink` is called from two threads, one at a time."""
+        """Start it; OSError or ValueError (a NUL in an argument) where it cannot be started.
+
+        `sink` is called from two threads, one at a time.
+        """
         self._lock = threading.Lock()
         self._sink = sink
         self._process = subprocess.Popen(
@@ -208,9 +216,7 @@ class Child:
 
     def finish(self, seconds: float) -> None:
         """After its end: read what is left in the pipes; a grandchild that keeps them open is not waited for."""
-        deadline = time.monotonic() + seconds
-        for reader in self._readers:
-            reader.join(timeout=max(0.0, deadline - time.monotonic()))
+        _join(self._readers, seconds=seconds)
 
     def _give(self, chunk: bytes) -> None:
         with self._lock:

@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from ccci_upgrade import clock, process
@@ -131,6 +133,17 @@ class Abra:
         return decode(done.out[:200_000]) + decode(done.err[:200_000])
 
 
+def _opened(log: Path) -> FileIO:
+    try:
+        return log.open("wb", buffering=0)
+    except OSError as error:
+        raise NotReadyError(
+            f"cannot write abra's output to `{log}`: {error.strerror}",
+            hint="nothing was changed; free space, or set `state_dir` in ccci-upgrade.toml",
+            code="journal",
+        ) from error
+
+
 class Act:
     """A running abra."""
 
@@ -150,16 +163,19 @@ class Act:
         self._started = clock.ticks()
         self._show = show
         self._log_path = log
-        self._log = log.open("wb", buffering=0)
+        self._log = _opened(log)
+        self._writing = threading.Lock()
+        self._ended = False
         self._masked = masker.stream()
         self._pending = b""
         self._tail: list[str] = []
         env = {"ABRA_DIR": str(abra_dir), "NO_COLOR": "1", "TERM": "dumb"}
         try:
             self._child = process.Child(argv, sink=self._take, env=env, cwd=Path("/"), inherit=(lock,))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._log.close()
-            raise NotReadyError(f"cannot start `{argv[0]}`: {error.strerror}", code="no-abra") from error
+            said = error.strerror if isinstance(error, OSError) else None
+            raise NotReadyError(f"cannot start `{argv[0]}`: {said or error}", code="no-abra") from error
 
     def running(self) -> bool:
         """Whether it has not ended yet."""
@@ -184,8 +200,10 @@ class Act:
     def result(self, *, timed_out: bool) -> ActResult:
         """Collect it once it ended."""
         self._child.finish(2.0)
-        self._write(self._masked.flush(), last=True)
-        self._log.close()
+        with self._writing:  # a grandchild may still hold the pipes and print
+            self._write(self._masked.flush(), last=True)
+            self._log.close()
+            self._ended = True
         code = self._child.poll()
         return ActResult(
             argv=("abra", *self.argv[1:]),
@@ -198,10 +216,12 @@ class Act:
         )
 
     def _take(self, chunk: bytes) -> None:
-        self._write(self._masked.feed(chunk), last=False)
+        with self._writing:
+            if not self._ended:
+                self._write(self._masked.feed(chunk), last=False)
 
     def _write(self, data: bytes, *, last: bool) -> None:
-        if data and not self._log.closed:
+        if data:
             with contextlib.suppress(OSError):  # a full disk must not stop the reading: abra would block
                 self._log.write(data)
         *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
