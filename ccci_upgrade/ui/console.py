@@ -10,7 +10,7 @@ from ccci_upgrade.errors import CcciError
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.text import tame, tame_line
-from ccci_upgrade.ui.streams import ERR, OUT, Lasting, columns
+from ccci_upgrade.ui.streams import ERR, OUT, Lasting, Patient, columns
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -39,9 +39,13 @@ class Terminal:
     Signal handlers may call it in the middle of another call.
     """
 
-    def __init__(self, *, json: bool, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, json: bool, options: tuple[str, ...] = (), out: Lasting = OUT, err: Patient = ERR
+    ) -> None:
         """Open nothing yet: a command with nothing to say loads no printer."""
         self._json = json
+        self._out = err if json else out
+        self._err = err
         self._options = options
         self._lock = RLock()
         self._shown = 0
@@ -51,11 +55,11 @@ class Terminal:
 
     def show(self, blocks: "Iterable[Block]") -> None:
         """Print a command's result for people."""
-        self._print(ERR if self._json else OUT, blocks)
+        self._print(self._out, blocks)
 
     def show_beside(self, blocks: "Iterable[Block]") -> None:
         """Print what a person must see who is asked, wherever the results go."""
-        self._print(ERR, blocks)
+        self._print(self._err, blocks)
 
     def plan(self, plan: Plan) -> None:
         """Show a plan with all its findings and notes; to a person in any case, who will be asked about it."""
@@ -65,7 +69,7 @@ class Terminal:
         blocks = [*([Line()] if self._shown else []), *plan_screen(plan)]
         self._shown += 1
         self.show(blocks)
-        if not self._json and ERR.isatty() and not OUT.isatty():
+        if self._err.isatty() and not self._out.isatty():
             self.show_beside(blocks)
 
     def phase(self, app: str, text: str) -> None:
@@ -114,12 +118,12 @@ class Terminal:
         """Say of each run that did not act why it did not."""
         from ccci_upgrade.ui.screens import refusals  # noqa: PLC0415 - start-up time is measured
 
-        self._print(ERR, refusals(runs, plans))
+        self._print(self._err, refusals(runs, plans))
 
     def last_word(self, command: str) -> None:
         """End stderr with a command to type, whole and unwrapped."""
         self._say("to go on:")
-        ERR.write(f"{tame_line(command)}\n")
+        self._err.write(f"{tame_line(command)}\n")
 
     def _say(
         self, text: str, *, style: str = "", word: str = "", word_style: str = "", whole: bool = False
@@ -129,14 +133,14 @@ class Terminal:
         from ccci_upgrade.ui.layout import Line  # noqa: PLC0415 - start-up time is measured
 
         made = Text.assemble((word, word_style), (tame_line(text), style))
-        self._print(ERR, [Line(text=made, hang=2, whole=whole)])
+        self._print(self._err, [Line(text=made, hang=2, whole=whole)])
 
     def _print(self, stream: Lasting, blocks: "Iterable[Block]") -> None:
         from ccci_upgrade.ui.layout import lay_out  # noqa: PLC0415 - start-up time is measured
 
         with self._lock:
-            if stream is OUT:
-                ERR.drain(1.0)
+            if stream is not self._err:
+                self._err.drain(1.0)
             printer = console(stream)
             for text in lay_out(map(self._with_options, blocks), columns(stream)):
                 printer.print(text)

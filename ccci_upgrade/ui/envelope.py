@@ -15,17 +15,23 @@ SCHEMA_VERSION = 1
 def write(
     command: str, exit_code: Exit, data: Mapping[str, object], errors: Iterable[CcciError] = ()
 ) -> None:
-    """Write the document. Strings are tamed: a reader may print them to a terminal."""
+    """Write the document to standard output."""
+    OUT.write(document(command, exit_code, data, errors))
+
+
+def document(
+    command: str, exit_code: Exit, data: Mapping[str, object], errors: Iterable[CcciError] = ()
+) -> str:
+    """Make the document. Strings are tamed: a reader may print them to a terminal."""
     listed = [{"code": e.code, "message": e.message, "hint": e.hint or None} for e in errors]
-    document = {
+    whole = {
         "schema_version": SCHEMA_VERSION,
         "command": command,
         "exit_code": int(exit_code),
         "data": data,
         "errors": listed,
     }
-    OUT.write(json.dumps(_tamed(document), ensure_ascii=False, indent=2) + "\n")
-    OUT.flush()
+    return json.dumps(_tamed(whole), ensure_ascii=not OUT.speaks_utf8, indent=2) + "\n"
 
 
 def plan_json(plan: Plan) -> dict[str, object]:

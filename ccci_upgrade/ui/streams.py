@@ -41,6 +41,11 @@ class Lasting:
         except (OSError, ValueError):
             self._handle = None
 
+    @property
+    def speaks_utf8(self) -> bool:
+        """Whether every character can be written."""
+        return self.encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+
     def write(self, text: str) -> int:
         """Write, or drop. What the encoding cannot say is shown as an escape."""
         self._give(text.encode(self.encoding, "backslashreplace"))
