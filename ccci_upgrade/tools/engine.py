@@ -7,13 +7,13 @@ call and cannot update a config; httpx costs 12 (docs/decisions.md 1).
 import contextlib
 import http.client
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError
 from ccci_upgrade.text import decode, tame_line
 from ccci_upgrade.tools.unixhttp import CancelledError, UnixConnection
@@ -38,10 +38,15 @@ class Answer:
 
     @property
     def json(self) -> Json:
-        """The body as JSON; an EngineError where it is none."""
+        """The body as JSON; an EngineError where it is none.
+
+        An answer that broke off in its head looks like an empty one: that must not pass for "no services".
+        """
+        if self.status == http.HTTPStatus.NO_CONTENT:
+            return None
         try:
-            value: Json = json.loads(self.body or b"null")
-        except ValueError as error:
+            value: Json = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
             raise EngineError(f"{self._what}: the Engine's answer is not JSON ({error})") from error
         return value
 
@@ -50,7 +55,7 @@ class Answer:
         """The Engine's own words for a failure, on one line."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         text = value.get("message") if isinstance(value, dict) else None
         return tame_line(text if isinstance(text, str) else decode(self.body[:500]))
@@ -151,21 +156,19 @@ class Engine:
         return _accept(method, path, self.ask(method, path, query, body=body, seconds=seconds))
 
     def _exchange(self, request: "_Request", seconds: float) -> Answer:
-        deadline = clock.ticks() + seconds
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        connection: UnixConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._connect(seconds)
+            connection = UnixConnection(self.socket_path, timeout=seconds)
             self._local.connection = connection
-        elif connection.sock is not None:
-            connection.sock.settimeout(seconds)
+        connection.bound(seconds)
         response = self._send(connection, request)
         pieces: list[bytes] = []
         size = 0
         while piece := response.read(1024 * 1024):
             pieces.append(piece)
             size += len(piece)
-            if size > BODY_LIMIT or clock.ticks() > deadline:
-                raise TimeoutError("the answer is too long or too slow")
+            if size > BODY_LIMIT:
+                raise TimeoutError("the answer is too long")
         return Answer(response.status, b"".join(pieces), f"{request.method} {request.target}")
 
     def _send(self, connection: http.client.HTTPConnection, request: "_Request") -> http.client.HTTPResponse:
@@ -183,10 +186,9 @@ class Engine:
     @staticmethod
     def _query(path: str, query: Mapping[str, Json] | None) -> str:
         pairs = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (query or {}).items()}
-        return quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
-
-    def _connect(self, seconds: float) -> http.client.HTTPConnection:
-        return UnixConnection(self.socket_path, timeout=seconds)
+        # Names come from outside: what no URL can hold is a name the Engine does not know, not an error of ours.
+        tail = urlencode(pairs, errors="surrogatepass")
+        return quote(path, errors="surrogatepass") + (f"?{tail}" if tail else "")
 
     def _drop(self) -> None:
         connection = getattr(self._local, "connection", None)
@@ -224,16 +226,16 @@ def _accept(method: str, path: str, answer: Answer) -> Answer:
 
 
 def _prefix(said: str) -> str:
-    major, dot, minor = said.partition(".")
-    if not (dot and major.isdecimal() and minor.isdecimal()):
+    numbers = re.fullmatch("([0-9]{1,3})[.]([0-9]{1,3})", said)
+    if numbers is None:
         return ""
-    version = min((int(major), int(minor)), NEWEST_API)
+    version = min((int(numbers[1]), int(numbers[2])), NEWEST_API)
     return f"/v{version[0]}.{version[1]}"
 
 
 def _json_line(line: bytes) -> dict[str, Json] | None:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -1,4 +1,8 @@
-"""HTTP over a Unix socket whose waits can be cancelled: Python goes on with a read after a signal."""
+"""HTTP over a Unix socket whose waits end: by a flag, or by one deadline over a whole exchange.
+
+A timeout bounds single reads only, so a server that sends a byte now and then is waited for without end; and
+Python goes on with a read after a signal.
+"""
 
 import http.client
 import select
@@ -23,11 +27,21 @@ class UnixConnection(http.client.HTTPConnection):
         super().__init__("docker", timeout=timeout)
         self._path = path
         self._cancelled = cancelled
+        self._until: float | None = None
+
+    def bound(self, seconds: float) -> None:
+        """All that is received from now on must be there within `seconds`."""
+        self.timeout = seconds
+        self._until = clock.ticks() + seconds
+        if isinstance(self.sock, _UnixSocket):
+            self.sock.settimeout(seconds)
+            self.sock.until = self._until
 
     def connect(self) -> None:
         """Connect to the path."""
         sock = _UnixSocket(self._cancelled)
         sock.settimeout(self.timeout)
+        sock.until = self._until
         try:
             sock.connect(str(self._path))
         except BaseException:
@@ -41,15 +55,21 @@ class CancelledError(Exception):
 
 
 class _UnixSocket(socket.socket):
-    """A socket whose waits can be ended by a flag: a signal alone does not end a read in Python."""
+    """A socket whose waits can be ended by a flag, and end at `until` (of `clock.ticks`) in any case."""
 
     def __init__(self, cancelled: Callable[[], bool] | None) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
         self._cancelled = cancelled
+        self.until: float | None = None
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
         if self._cancelled is not None:
             self._wait(self._cancelled, self.gettimeout() or 0.0)
+        if self.until is not None:
+            left = self.until - clock.ticks()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self.settimeout(left)
         return super().recv_into(buffer, nbytes, flags)
 
     def _wait(self, cancelled: Callable[[], bool], seconds: float) -> None:
