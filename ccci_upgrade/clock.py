@@ -1,7 +1,7 @@
 """The only place that asks what time it is, or sleeps."""
 
 import time
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 
 
 def now() -> datetime:
@@ -25,11 +25,14 @@ def stamp(moment: datetime) -> str:
 
 
 def parse_stamp(text: str) -> datetime | None:
-    """Read RFC 3339 with any number of decimals, as the Engine writes it; None for its zero time or junk."""
+    """Read RFC 3339 with any number of decimals, as the Engine writes it, as UTC.
+
+    None for junk, for Go's zero time, which stands for "never", and for years no clock can be moved from.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
-    if moment.year <= 1:  # Go's zero time stands for "never"
+    if not MINYEAR < moment.year < MAXYEAR:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

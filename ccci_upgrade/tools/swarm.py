@@ -4,9 +4,9 @@ Paths into the Engine's JSON are those of API 1.41 (Engine 20.10), tried on Debi
 """
 
 import base64
-import binascii
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class Swarm:
 
     def logs(self, task: Task, *, tail: int = 20) -> tuple[str, ...]:
         """The last lines a task printed, tamed; empty where its container is gone."""
-        if not task.container_id:
+        if not task.container_id.isalnum():  # it becomes part of a path
             return ()
         query: dict[str, Json] = {"stdout": "1", "stderr": "1", "tail": str(tail)}
         answer = self.engine.ask("GET", f"/containers/{task.container_id}/logs", query, seconds=10)
@@ -150,13 +150,16 @@ class Swarm:
     def _learn(self, info: dict[str, Json]) -> None:
         said = clock.parse_stamp(_text(info, "SystemTime"))
         self._offset = said - clock.now() if said else timedelta()
-        major = _text(info, "ServerVersion").split(".")[0]
-        self._creation_known = major.isdecimal() and int(major) >= CREATION_KNOWN_SINCE
+        major = re.match("[0-9]{1,3}(?=[.])", _text(info, "ServerVersion"))
+        self._creation_known = major is not None and int(major.group()) >= CREATION_KNOWN_SINCE
 
 
 def spec_hash(value: Json) -> str:
     """A hash of a spec that is equal for equal meaning: keys sorted, no digest lost."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    except RecursionError:
+        raise EngineError("the Engine's answer is nested too deeply") from None
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -304,7 +307,7 @@ def _config_data(raw: dict[str, Json]) -> bytes | None:
     data = _sub(raw, "Spec").get("Data")
     try:
         return base64.b64decode(data, validate=True) if isinstance(data, str) else b""
-    except binascii.Error:
+    except ValueError:  # no base64, or not even ASCII
         return None
 
 
