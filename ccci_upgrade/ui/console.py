@@ -1,22 +1,24 @@
 """What happens, told to a person on standard error; results on standard output."""
 
+from __future__ import annotations
+
 import shlex
-from collections.abc import Iterable
 from threading import RLock
 from typing import TYPE_CHECKING, cast
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import CcciError
-from ccci_upgrade.model.plan import Plan
-from ccci_upgrade.model.run import Run
 from ccci_upgrade.text import tame, tame_line
 from ccci_upgrade.ui.streams import ERR, OUT, Lasting, Patient, columns
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each command loads only what it needs
+    from collections.abc import Iterable
     from typing import TextIO
 
     from rich.console import Console
 
+    from ccci_upgrade.errors import CcciError
+    from ccci_upgrade.model.plan import Plan
+    from ccci_upgrade.model.run import Run
     from ccci_upgrade.ui.layout import Block
 
 STILL = 20.0
@@ -25,7 +27,7 @@ STILL = 20.0
 _OWN = "$ ccci-upgrade "
 
 
-def console(stream: Lasting) -> "Console":
+def console(stream: Lasting) -> Console:
     """A console that takes foreign text literally: no markup, no highlighting, no emoji, no links."""
     from rich.console import Console  # noqa: PLC0415 - start-up time is measured
 
@@ -53,11 +55,11 @@ class Terminal:
         self._since = 0.0
         self._said = 0.0
 
-    def show(self, blocks: "Iterable[Block]") -> None:
+    def show(self, blocks: Iterable[Block]) -> None:
         """Print a command's result for people."""
         self._print(self._out, blocks)
 
-    def show_beside(self, blocks: "Iterable[Block]") -> None:
+    def show_beside(self, blocks: Iterable[Block]) -> None:
         """Print what a person must see who is asked, wherever the results go."""
         self._print(self._err, blocks)
 
@@ -114,7 +116,7 @@ class Terminal:
 
         self.show(run_screen(run))
 
-    def refused(self, runs: "tuple[Run, ...]", plans: tuple[Plan, ...]) -> None:
+    def refused(self, runs: tuple[Run, ...], plans: tuple[Plan, ...]) -> None:
         """Say of each run that did not act why it did not."""
         from ccci_upgrade.ui.screens import refusals  # noqa: PLC0415 - start-up time is measured
 
@@ -135,7 +137,7 @@ class Terminal:
         made = Text.assemble((word, word_style), (tame_line(text), style))
         self._print(self._err, [Line(text=made, hang=2, whole=whole)])
 
-    def _print(self, stream: Lasting, blocks: "Iterable[Block]") -> None:
+    def _print(self, stream: Lasting, blocks: Iterable[Block]) -> None:
         from ccci_upgrade.ui.layout import lay_out  # noqa: PLC0415 - start-up time is measured
 
         with self._lock:
@@ -145,7 +147,7 @@ class Terminal:
             for text in lay_out(map(self._with_options, blocks), columns(stream)):
                 printer.print(text)
 
-    def _with_options(self, block: "Block") -> "Block":
+    def _with_options(self, block: Block) -> Block:
         from dataclasses import replace  # noqa: PLC0415 - start-up time is measured
 
         from ccci_upgrade.ui.layout import Line  # noqa: PLC0415 - start-up time is measured

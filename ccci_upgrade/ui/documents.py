@@ -1,15 +1,21 @@
 """The `data` of each command's JSON document."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
-from ccci_upgrade.flows.doctor import Check
-from ccci_upgrade.flows.health import Health
+from typing import TYPE_CHECKING
+
 from ccci_upgrade.flows.history import under_way
-from ccci_upgrade.flows.notes import AppNotes
-from ccci_upgrade.flows.status import Status
-from ccci_upgrade.flows.upgrade import Result
 from ccci_upgrade.model.run import Run, to_json
 from ccci_upgrade.ui.envelope import plan_json
+
+if TYPE_CHECKING:  # each command loads only what it needs
+    from collections.abc import Iterable
+
+    from ccci_upgrade.flows.doctor import Check
+    from ccci_upgrade.flows.health import Health
+    from ccci_upgrade.flows.notes import AppNotes
+    from ccci_upgrade.flows.status import Status
+    from ccci_upgrade.flows.upgrade import Result
 
 
 def status(found: Status) -> dict[str, object]:

@@ -1,13 +1,20 @@
 """`--json`: one document on stdout, never wrapped, never coloured."""
 
-import json
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
 
-from ccci_upgrade.errors import CcciError, Exit
-from ccci_upgrade.model.finding import Finding
-from ccci_upgrade.model.plan import Plan
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from ccci_upgrade.text import tame
 from ccci_upgrade.ui.streams import OUT
+
+if TYPE_CHECKING:  # each command loads only what it needs
+    from collections.abc import Iterable
+
+    from ccci_upgrade.errors import CcciError, Exit
+    from ccci_upgrade.model.finding import Finding
+    from ccci_upgrade.model.plan import Plan
 
 SCHEMA_VERSION = 1
 

@@ -1,26 +1,32 @@
 """Each reading command's result for people, as lines and tables. Pure, and every foreign text is tamed."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ccci_upgrade.flows import doctor as doctoring
-from ccci_upgrade.flows.health import Check, Health
-from ccci_upgrade.flows.notes import AppNotes
-from ccci_upgrade.flows.status import AppStatus, Status
-from ccci_upgrade.model.plan import Plan
-from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.layout import Block, Grid, Line
 from ccci_upgrade.ui.screens import BUMP_STYLE, OUTCOME_STYLE, command, line, notes_screen, versions
 
+if TYPE_CHECKING:  # each command loads only what it needs
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ccci_upgrade.flows import doctor as doctoring
+    from ccci_upgrade.flows.health import Check, Health
+    from ccci_upgrade.flows.notes import AppNotes
+    from ccci_upgrade.flows.status import AppStatus, Status
+    from ccci_upgrade.model.plan import Plan
+    from ccci_upgrade.model.run import Run
+
 _STATE_STYLE = {"converged": "green", "undeployed": "dim", "unknown": "magenta", "updating": "magenta"}
 _HEALTH = {
-    doctoring.Health.GOOD: ("ok", "green"),
-    doctoring.Health.WARN: ("warn", "magenta"),
-    doctoring.Health.BAD: ("BAD", "bold red"),
-    doctoring.Health.UNKNOWN: ("?", "magenta"),
+    "good": ("ok", "green"),
+    "warn": ("warn", "magenta"),
+    "bad": ("BAD", "bold red"),
+    "unknown": ("?", "magenta"),
 }
 
 
@@ -108,7 +114,7 @@ def history(runs: Sequence[Run]) -> Iterator[Block]:
 def doctor(checks: Iterable[doctoring.Check]) -> Iterator[Block]:
     """Every check with its remedy."""
     for check in checks:
-        word, style = _HEALTH[check.health]
+        word, style = _HEALTH[check.health.value]
         head = Text.assemble((f"{word:4}", style), f"  {tame_line(check.name)}: {tame_line(check.detail)}")
         yield Line(text=head, hang=6)
         if check.remedy:

@@ -101,8 +101,9 @@ class Scene:
         self.abra.write_text(_ABRA.format(python=sys.executable, socket=str(engine.socket)))
         self.abra.chmod(0o755)
         self.habits()
+        self.repos: dict[str, GitRepo] = {}
         for recipe, note in NOTES.items():
-            self.recipe(recipe, note.encode())
+            self.repos[recipe] = self.recipe(recipe, note.encode())
             self.env(recipe, f"TYPE={recipe}:1.0.0+1.0.0\nDOMAIN={self.app(recipe)}\n")
             engine.put(self.stack(recipe), f"{recipe}:1.0.0", "1.0.0+1.0.0")
         tables = "".join(
@@ -166,6 +167,11 @@ class Scene:
         """Run the tool without a terminal; `script` is a line in which `"$@"` is the tool."""
         argv = self.argv(*words) if script is None else ["bash", "-c", script, "bash", *self.argv(*words)]
         return _ran(argv, self.environment(env), self.folder, stdin, data)
+
+    def python(self, script: str) -> Ran:
+        """Run a script in the tool's Python."""
+        argv = [sys.executable, "-c", script]
+        return _ran(argv, self.environment(), self.folder, subprocess.DEVNULL, None)
 
     def line(self, line: str) -> Ran:
         """Run a line that the tool printed, as a shell would."""
