@@ -14,7 +14,10 @@ from pathlib import Path
 from ccci_upgrade.errors import UsageError
 
 NAME = "ccci-upgrade.toml"
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+LONGEST = 7 * 24 * 3600.0
+"""Seconds of the longest duration: what is longer was a slip, and some clocks of the system cannot wait for it."""
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -82,7 +85,10 @@ def seconds(text: str, where: str) -> float:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(f"{where}: `{text}` is no duration", hint="write it like `90s`, `10m` or `1m30s`")
-    return sum(float(number) * _UNIT[unit] for number, unit in parts)
+    value = sum(float(number) * _UNIT[unit] for number, unit in parts)
+    if value > LONGEST:
+        raise UsageError(f"{where}: `{text}` is longer than a week", hint="write it like `90s` or `10m`")
+    return value
 
 
 def _places() -> tuple[Path, ...]:
@@ -106,7 +112,7 @@ def _load(source: Path) -> dict[str, object]:
         ) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"`{source}` is not UTF-8 (byte {error.start})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"`{source}` is no TOML: {error}") from error
 
 
@@ -159,7 +165,7 @@ def _table(table: Mapping[str, object], key: str, where: str) -> dict[str, objec
 
 def _string(table: Mapping[str, object], key: str, where: str) -> str | None:
     value = table.get(key)
-    if value is not None and (not isinstance(value, str) or not value):
+    if value is not None and (not isinstance(value, str) or not value or "\0" in value):
         raise UsageError(f"{where}: `{key}` must be a text that is not empty")
     return value
 
@@ -184,4 +190,7 @@ def _seconds(table: Mapping[str, object], key: str, where: str) -> float | None:
 
 
 def _path(text: str, base: Path) -> Path:
-    return base.joinpath(Path(text).expanduser()).absolute()
+    try:
+        return base.joinpath(Path(text).expanduser()).absolute()
+    except RuntimeError as error:
+        raise UsageError(f"`{text}` leads to nobody's home folder", hint="write the path in full") from error

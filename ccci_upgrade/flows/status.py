@@ -90,7 +90,10 @@ def _server(
 
 
 def _unreachable(config: Config, server: str, error: CcciError) -> list[AppStatus]:
-    apps, broken = read_server(config, server)
+    try:
+        apps, broken = read_server(config, server)
+    except CcciError:
+        return []  # why its apps cannot be read is the error that is told
     rows = [
         AppStatus(app=a.name, recipe=a.recipe, server=server, stack=a.stack, problem=error.message)
         for a in apps
