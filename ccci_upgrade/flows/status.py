@@ -81,6 +81,7 @@ def _server(
     try:
         host = open_host(config, server)
         stacks = host.swarm.stacks()
+        host.swarm.engine.close()
     except CcciError as error:
         return _unreachable(config, server, error), error
     recipes = _recipes(host, offline=offline)
