@@ -48,8 +48,8 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
             from ccci_upgrade.ui import tables  # noqa: PLC0415 - start-up time is measured
 
             call.terminal.show(tables.status(found))
-            for error in found.errors:
-                call.terminal.error(error)
+        for error in found.errors:
+            call.terminal.error(error)
         return code
 
     return _run("status", shared, {"apps": [], "open_runs": [], "damaged_lines": 0}, work)
