@@ -16,7 +16,7 @@ from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.look import probes_of
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.steps import Progress, Step, walk
-from ccci_upgrade.flows.verify import POLL_SECONDS, Watch
+from ccci_upgrade.flows.verify import Watch
 from ccci_upgrade.model.converge import Goal, Kind, Reading, Wanted, Watcher
 from ccci_upgrade.model.envfile import pin_version
 from ccci_upgrade.model.facts import Facts, ImagePlace
@@ -127,6 +127,8 @@ class UpgradeRun:
             Step(id="pin", title="pin the version in `.env`", act=self._pin, probe=self._pinned, always=True),
         )
         walked = walk(steps, run=self._record, journal=journal, reporter=self._reporter)
+        if self._watch is not None:
+            self._watch.close()
         done = self._close(walked.error)
         done = replace(done, phases=walked.phases)
         try:
@@ -179,7 +181,7 @@ class UpgradeRun:
                     timed_out = True
                     act.end()
                     break
-                clock.sleep(POLL_SECONDS)
+                watch.rest()
         finally:
             self._interrupts.on_press = None
         return act.result(timed_out=timed_out)

@@ -79,10 +79,13 @@ def _swarm(host: Host) -> Iterator[Check]:
     yield Check(
         name="engine", health=Health.GOOD, detail=f"{cluster.engine_version} at {swarm.engine.socket_path}"
     )
-    nodes = Health.GOOD if cluster.nodes == 1 else Health.WARN
-    yield Check(
-        name="swarm", health=nodes, detail=f"{cluster.nodes} node(s), manager {cluster.node}, id {cluster.id}"
-    )
+    yield Check(name="swarm", health=Health.GOOD, detail=f"manager {cluster.node}, id {cluster.id}")
+    for node in swarm.nodes():
+        detail = f"{node.name}: {node.role}, {node.state}, {node.availability}"
+        remedy = "" if node.works else f"no task can run there: docker node inspect --pretty {node.name}"
+        yield Check(
+            name="node", health=Health.GOOD if node.works else Health.WARN, detail=detail, remedy=remedy
+        )
     yield _tried("network proxy", lambda: _proxy(swarm))
     for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))

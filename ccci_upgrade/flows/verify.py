@@ -1,5 +1,7 @@
 """Watching the Swarm until one verdict is certain, with a deadline for every wait."""
 
+import threading
+
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError
 from ccci_upgrade.flows.interrupts import Interrupts
@@ -10,10 +12,10 @@ from ccci_upgrade.model.verdict import Evidence, State
 from ccci_upgrade.tools.swarm import Swarm
 
 POLL_SECONDS = 0.25
-"""Between two looks; one costs about 5 ms at a local socket."""
+"""Between two looks, where no event wakes earlier; one costs about 5 ms at a local socket."""
 
-LOOK_SECONDS = 5.0
-"""The longest one look may take before the Engine counts as silent."""
+FLOOR_SECONDS = 0.05
+"""At least that much between two looks, however fast events come."""
 
 
 class Watch:
@@ -27,6 +29,19 @@ class Watch:
         self.last: Stack | None = None
         self.silent_since: float | None = None
         self.silence = ""
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        threading.Thread(target=swarm.tell, args=(self._wake, self._closed), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening to events."""
+        self._closed.set()
+
+    def rest(self) -> None:
+        """Wait for the next look: until something happens in the Swarm, at most `POLL_SECONDS`."""
+        clock.sleep(FLOOR_SECONDS)
+        self._wake.wait(POLL_SECONDS - FLOOR_SECONDS)
+        self._wake.clear()
 
     def look(self, *, acting: bool) -> Reading | None:
         """One look; None while the Engine does not answer, which is remembered."""
@@ -59,7 +74,7 @@ class Watch:
             stopped = interrupts.pressed > pressed
             if stopped or clock.ticks() >= deadline:
                 break
-            clock.sleep(min(POLL_SECONDS, max(0.0, deadline - clock.ticks())))
+            self.rest()
         if reading is None:
             raise EngineError(
                 f"the Engine stayed silent: {self.silence}",

@@ -118,6 +118,21 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One node in the Engine's words: `state` is ready or down, `availability` active, pause or drain."""
+
+    name: str
+    role: str
+    state: str
+    availability: str
+
+    @property
+    def works(self) -> bool:
+        """Whether tasks can run there."""
+        return self.state == "ready" and self.availability == "active"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
     """One volume; `created` tells it from a namesake made anew, None where the Engine cannot say."""
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import struct
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,29 @@ from datetime import UTC, datetime, timedelta
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError, NotReadyError
 from ccci_upgrade.model.facts import SwarmNames
-from ccci_upgrade.model.swarm import Mount, Port, Service, Stack, Task, UpdateState, UpdateStatus, Volume
+from ccci_upgrade.model.swarm import (
+    Mount,
+    Node,
+    Port,
+    Service,
+    Stack,
+    Task,
+    UpdateState,
+    UpdateStatus,
+    Volume,
+)
 from ccci_upgrade.text import decode, tame, tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 
 NAMESPACE = "com.docker.stack.namespace"
+
+EVENT_SILENCE = 60.0
+"""Seconds without any event after which the stream is opened anew."""
+
+_EVENTS: Json = {
+    "type": ["service", "container"],
+    "event": ["create", "update", "remove", "start", "die", "health_status"],
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +125,25 @@ class Swarm:
         """The labels of every service of the Swarm, for routes and owners."""
         return [service.labels for service in self.services()]
 
+    def tell(self, wake: threading.Event, stop: threading.Event) -> None:
+        """Set `wake` when services or containers change, until `stop`; for a thread of its own.
+
+        Events only wake who looks: a stream that breaks loses some, so nothing is ever concluded from them.
+        """
+        while not stop.is_set():
+            query: dict[str, Json] = {"filters": _EVENTS}
+            stream = self.engine.lines("GET", "/events", query, seconds=EVENT_SILENCE, cancelled=stop.is_set)
+            try:
+                for _ in stream:
+                    wake.set()
+            except EngineError:
+                stop.wait(1.0)
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The Swarm's nodes, by name."""
+        found = [_node(raw) for raw in _list(self.engine.get("/nodes"), "/nodes")]
+        return tuple(sorted(found, key=lambda node: node.name))
+
     def names(self) -> SwarmNames:
         """Secrets, configs and networks that exist."""
         secrets = _list(self.engine.get("/secrets"), "/secrets")
@@ -174,6 +212,15 @@ def _stack(
         services=members,
         tasks=tuple(task for task in tasks if task.service_id in ids),
         volumes=tuple(sorted(volumes, key=lambda v: v.name)),
+    )
+
+
+def _node(raw: dict[str, Json]) -> Node:
+    return Node(
+        name=tame_line(_text(_sub(raw, "Description"), "Hostname")),
+        role=tame_line(_text(_sub(raw, "Spec"), "Role")),
+        state=tame_line(_text(_sub(raw, "Status"), "State")),
+        availability=tame_line(_text(_sub(raw, "Spec"), "Availability")),
     )
 
 
