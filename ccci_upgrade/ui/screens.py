@@ -38,6 +38,7 @@ SHOWN_LOGS = 40
 """Log lines of failed tasks that are shown; the record has them all."""
 
 _STEP = 6
+_TYPED = re.compile(r"(?:(?P<why>.*): )?(?P<command>(?:git|docker|abra|ccci-upgrade) [^;]+)", re.DOTALL)
 _FENCE = re.compile(r"\s*(```|~~~)")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])?\s*")
 
@@ -57,8 +58,13 @@ def link(text: str, indent: int) -> Line:
     return Line(text=Text(tame_line(text)), indent=indent, whole=True)
 
 
+def step(old: str | None, new: str | None) -> str:
+    """One step as text; the version that runs, where there is none."""
+    return versions(old, new) if new is not None else tame_line(old or "unknown")
+
+
 def versions(old: str | None, new: str | None) -> str:
-    """One step as text."""
+    """One step as text, from and to."""
     return f"{tame_line(old or 'unknown')} → {tame_line(new or 'unknown')}"
 
 
@@ -99,8 +105,18 @@ def finding_block(
     for text in finding.evidence:
         if text not in known:
             yield link(text, 2 + _STEP) if _is_page(text) else line(text, "", 2 + _STEP)
-    if finding.remedy:
-        yield line(f"→ {finding.remedy}", "", 2 + _STEP)
+    yield from remedy(finding.remedy, 2 + _STEP)
+
+
+def remedy(text: str, indent: int) -> Iterator[Block]:
+    """What to do; where it ends in a command, that stands on a line of its own, whole."""
+    match = _TYPED.fullmatch(text)
+    if match is None:
+        yield from [line(f"→ {text}", "", indent)] if text else []
+        return
+    if match["why"]:
+        yield line(f"→ {match['why']}:", "", indent)
+    yield command(match["command"], indent + (2 if match["why"] else 0))
 
 
 def notes_screen(notes: Sequence[Note]) -> Iterator[Block]:
@@ -148,8 +164,8 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line(took, "dim", 2)
     if run.next_steps:
         yield line("what to type next:", "bold", 2)
-        for step in run.next_steps:
-            yield command(step, 4)
+        for typed in run.next_steps:
+            yield command(typed, 4)
 
 
 def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
@@ -162,7 +178,7 @@ def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
         blocks = ", ".join(f.id for f in plan.blocks) if plan else ""
         unchanged = "; nothing was changed"
         why = {
-            Outcome.NOOP: f"nothing to do: {run.from_version} is what was asked for",
+            Outcome.NOOP: f"nothing to do: {run.from_version} runs",
             Outcome.NOT_READY: f"not ready: {blocks}{unchanged}",
             Outcome.HELD: f"held by {', '.join(run.holds)}{unchanged}",
             Outcome.DECLINED: f"declined{unchanged}",
@@ -179,11 +195,7 @@ def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
 
 def _title(plan: Plan) -> Line:
     title = Text(tame_line(plan.app), style="bold")
-    title = (
-        Text()
-        .append_text(title)
-        .append(f"  {versions(plan.from_version, plan.to_version or plan.from_version)}")
-    )
+    title = Text().append_text(title).append(f"  {step(plan.from_version, plan.to_version)}")
     if plan.to_version is not None:
         title.append(f"  {plan.bump.value}", style=BUMP_STYLE.get(plan.bump, ""))
     title.append(f"  on {tame_line(plan.server)}", style="dim")

@@ -9,7 +9,16 @@ from rich.text import Text
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.layout import Block, Grid, Line
-from ccci_upgrade.ui.screens import BUMP_STYLE, OUTCOME_STYLE, command, line, notes_screen, versions
+from ccci_upgrade.ui.screens import (
+    BUMP_STYLE,
+    OUTCOME_STYLE,
+    command,
+    line,
+    notes_screen,
+    remedy,
+    step,
+    versions,
+)
 
 if TYPE_CHECKING:  # each command loads only what it needs
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,9 +81,7 @@ def notes(found: Iterable[AppNotes]) -> Iterator[Block]:
         if number:
             yield Line()
         head = Text.assemble((tame_line(each.app), "bold"), "  ")
-        yield Line(
-            text=head.append(versions(each.from_version, each.to_version or each.from_version)), hang=2
-        )
+        yield Line(text=head.append(step(each.from_version, each.to_version)), hang=2)
         if each.to_version is None:
             yield line("up to date: no newer version", "green", 2)
         else:
@@ -117,8 +124,7 @@ def doctor(checks: Iterable[doctoring.Check]) -> Iterator[Block]:
         word, style = _HEALTH[check.health.value]
         head = Text.assemble((f"{word:4}", style), f"  {tame_line(check.name)}: {tame_line(check.detail)}")
         yield Line(text=head, hang=6)
-        if check.remedy:
-            yield line(f"→ {check.remedy}", "", 6)
+        yield from remedy(check.remedy, 6)
 
 
 def _problems(rows: Sequence[AppStatus]) -> Iterator[Block]:

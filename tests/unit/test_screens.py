@@ -324,3 +324,18 @@ def test_options_before_the_command_are_repeated() -> None:
     terminal = Terminal(json=False, options=("--config", "my conf.toml"), out=Lasting(said))
     terminal.show([screens.command("ccci-upgrade plan a"), screens.command("docker ps")])
     assert said.getvalue() == "  $ ccci-upgrade --config 'my conf.toml' plan a\n  $ docker ps\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("look first: git -C /a b", ["→ look first:", "  $ git -C /a b"]),
+        ("abra app deploy a <version>", ["$ abra app deploy a <version>"]),
+        ("wait; docker ps tells", ["→ wait; docker ps tells"]),
+        ("mend it (ccci-upgrade health a) first", ["→ mend it (ccci-upgrade health a) first"]),
+        ("", []),
+    ],
+)
+def test_a_command_in_a_remedy_can_be_copied(text: str, expected: list[str]) -> None:
+    """It stands on a line of its own, unfolded; prose stays prose."""
+    assert [line.plain for line in lay_out(screens.remedy(text, 0), 16 if "look" in text else 80)] == expected
