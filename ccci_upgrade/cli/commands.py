@@ -117,9 +117,12 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
     def work(call: Call) -> Exit:
         from ccci_upgrade.flows.upgrade import chosen_by  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.flows.upgrade import upgrade as flow  # noqa: PLC0415 - same
+        from ccci_upgrade.store.saved_plan import read_saved  # noqa: PLC0415 - same
         from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui.prompt import NobodyChoseError, prompter  # noqa: PLC0415 - start-up time is measured
 
+        if request.plan_file is not None:
+            read_saved(request.plan_file)  # a file that is no plan is told before any server is asked
         host = _host(call)
         person = prompter(call.terminal, no_input=no_input)
         said = {"json": call.json, "no_input": no_input}

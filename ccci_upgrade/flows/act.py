@@ -173,6 +173,8 @@ class UpgradeRun:
         self._interrupts.on_press = lambda: self._reporter.note(
             f"{act.press()} sent to abra; its result is judged"
         )
+        if self._interrupts.pressed:
+            self._interrupts.on_press()  # pressed between abra's start and now
         timed_out = False
         try:
             while act.running():

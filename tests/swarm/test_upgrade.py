@@ -181,6 +181,19 @@ def test_findings_of_a_real_swarm(host: Host) -> None:
     assert found["dirty-recipe"] == "block"
 
 
+def test_compose_files_that_cannot_be_read_hold_the_upgrade(host: Host) -> None:
+    """Nothing in them was checked: held by name, and judged by the label where it is acknowledged."""
+    host.deploy("traefik")
+    host.release(
+        "traefik", "1.3.0+3.1.0", swap=(("    networks:\n      - proxy\n", "    networks: [proxy, {\n"),)
+    )
+
+    held = upgrade(host, "traefik")
+
+    assert held.end == ("held", None, 12)
+    assert findings(held)["compose-unreadable"] == "ack"
+
+
 _SMTP = "\nsecrets:\n  smtp_password:\n    external: true\n    name: ${STACK_NAME}_smtp_password_v1\n"
 
 

@@ -213,6 +213,12 @@ CASES = (
         word="app: UpdateStatus paused: why",
     ),
     Case(
+        id="compose-unreadable",
+        severity=Severity.ACK,
+        raised=replace(CLEAN, new=None, problems=("compose.yml services.app: not a mapping",)),
+        word="compose.yml services.app: not a mapping",
+    ),
+    Case(
         id="chaos-deployed",
         severity=Severity.ACK,
         raised=replace(CLEAN, chaos="1a2b3c4d"),
@@ -484,7 +490,7 @@ WITHOUT_SNAPSHOTS = frozenset(
         "undeployed", "updating-now", "dirty-recipe", "secret-missing", "image-unavailable",
         "config-not-bumped", "downgrade", "ambiguous-version", "lightweight-tag", "disk-space",
         "other-owner-acting", "major", "db-major", "notes-migration", "volume-removed",
-        "chaos-deployed", "unknown-version", "unhealthy-before", "env-missing",
+        "chaos-deployed", "compose-unreadable", "unknown-version", "unhealthy-before", "env-missing",
         "host-port-start-first", "env-behind", "env-upstream", "other-owner", "busy",
         "notes-missing", "network-changed", "env-uncommitted", "tag-moved", "recipe-stale",
         "abra-unverified", "env-removed", "image-drift",

@@ -12,11 +12,22 @@ from ccci_upgrade.model.findings import host, recipe, state, versions
 
 ACK_KINDS = frozenset(
     {
-        "major", "db-major", "notes-migration", "volume-removed", "chaos-deployed", "unknown-version",
-        "unhealthy-before", "env-missing", "host-port-start-first", "env-behind", "env-upstream", "other-owner",
         "busy",
+        "chaos-deployed",
+        "compose-unreadable",
+        "db-major",
+        "env-behind",
+        "env-missing",
+        "env-upstream",
+        "host-port-start-first",
+        "major",
+        "notes-migration",
+        "other-owner",
+        "unhealthy-before",
+        "unknown-version",
+        "volume-removed",
     }
-)  # fmt: skip
+)
 """What stands before the colon in ids that can be acknowledged."""
 
 

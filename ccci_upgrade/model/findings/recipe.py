@@ -1,6 +1,7 @@
 """Findings about the target's compose files against the Swarm and the `.env`."""
 
 from collections.abc import Iterator
+from shlex import quote
 
 from ccci_upgrade.model.compose import Compose
 from ccci_upgrade.model.facts import Facts, ImagePlace
@@ -27,12 +28,25 @@ def find(facts: Facts) -> Iterator[Finding]:
         )
     yield from _images(facts)
     if facts.new is None:
+        yield from _unreadable(facts)
         return
     yield from _variables(facts, facts.new)
     yield from _names(facts, facts.new)
     yield from _ports(facts.new)
     yield from _volumes(facts, facts.new)
     yield from _networks(facts, facts.new)
+
+
+def _unreadable(facts: Facts) -> Iterator[Finding]:
+    """Unknown is not fine: without the files no image, volume, port, secret or variable was checked."""
+    if facts.problems and facts.target is not None:
+        yield Finding(
+            id="compose-unreadable",
+            severity=Severity.ACK,
+            title="the target's compose files cannot be read: images, volumes, ports, secrets are not checked",
+            evidence=facts.problems,
+            remedy=f"git -C {facts.recipe.path} show {quote(facts.target.version.text)}:compose.yml",
+        )
 
 
 def _images(facts: Facts) -> Iterator[Finding]:
