@@ -123,6 +123,7 @@ class FakeEngine:
             "/tasks": self.tasks,
             "/networks": [{"Id": "n", "Name": "proxy"}],
             "/volumes": {"Volumes": []},
+            "/nodes": [{"ID": "node", "Description": {"Hostname": "node"}, "Status": {"State": "ready"}}],
             "/secrets": [],
             "/configs": [],
         }
