@@ -359,7 +359,11 @@ class Watcher:
         failed = [
             t for t in (now.tasks_of(service) if service else ()) if t.failed and t.created > self.goal.acted
         ]
-        why = f"; {_task_line(service, failed[-1]).text}" if service and failed else ""
+        why = (
+            f"; {_task_line(service, failed[-1]).text.removeprefix(f'{name}: ')}"
+            if service and failed
+            else ""
+        )
         return Evidence(
             service=name, text=f"{name}: Swarm rolled it back to {self.goal.was} ({said or 'silently'}){why}"
         )
