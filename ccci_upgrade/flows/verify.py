@@ -27,7 +27,6 @@ class Watch:
         self._watcher = watcher
         self._reporter = reporter
         self.last: Stack | None = None
-        self.silent_since: float | None = None
         self.silence = ""
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -48,12 +47,9 @@ class Watch:
         try:
             now = self._swarm.stack(self._watcher.before.name)
         except EngineError as error:
-            if self.silent_since is None:
-                self.silent_since = clock.ticks()
             self.silence = error.message
             self._reporter.waiting(f"the Engine does not answer: {error.message}")
             return None
-        self.silent_since = None
         self.last = now
         reading = self._watcher.see(now, at=clock.ticks(), acting=acting)
         if reading.kind is Kind.WAITING:

@@ -6,11 +6,9 @@ from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.image import db_series, is_database
 from ccci_upgrade.model.notes import markers
-from ccci_upgrade.model.plan import ImageJump, image_jumps
+from ccci_upgrade.model.plan import image_jumps
 from ccci_upgrade.model.recipe import Release
 from ccci_upgrade.model.version import Bump, ambiguous, bump_between
-
-_SHOWN = 3
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -132,8 +130,3 @@ def _tags(facts: Facts, target: Release) -> Iterator[Finding]:
             evidence=tuple(f"{m.tag}: here {m.local[:12]}, upstream {m.upstream[:12]}" for m in moved),
             remedy=f"compare both: git -C {facts.recipe.path} fetch --tags --force",
         )
-
-
-def summary(jumps: tuple[ImageJump, ...]) -> str:
-    """The image jumps on one line, for tables."""
-    return ", ".join(f"{j.service} {j.old} → {j.new}" for j in jumps[:_SHOWN])
