@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -113,4 +114,10 @@ def _comparable(lines: tuple[str, ...]) -> list[str]:
     text = "\n".join(lines)
     for pattern, same in _MOVES:
         text = re.sub(pattern, same, text)
-    return [re.sub(r" {2,}", "  ", line) for line in text.splitlines()]
+    squeezed = [re.sub(r" {2,}", "  ", line) for line in text.splitlines()]
+    # Docker's client goes over the services of a stack in no order.
+    return [
+        line
+        for services, block in groupby(squeezed, lambda line: "Updating service " in line)
+        for line in (sorted(block) if services else block)
+    ]
