@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.compose import Compose, ComposeService
-from ccci_upgrade.model.converge import Goal, Wanted
 from ccci_upgrade.model.envfile import parse_env
 from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.goal import Goal, Wanted
 from ccci_upgrade.model.recipe import Recipe, Release
 from ccci_upgrade.model.swarm import Mount, Port, Service, Stack, Task, UpdateState, UpdateStatus, Volume
 from ccci_upgrade.model.version import RecipeVersion

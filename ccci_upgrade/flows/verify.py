@@ -7,6 +7,7 @@ from ccci_upgrade.errors import EngineError
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.model.converge import Kind, Reading, Watcher
+from ccci_upgrade.model.looklines import task_line
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.verdict import Evidence, State
 from ccci_upgrade.tools.swarm import Swarm
@@ -87,12 +88,9 @@ class Watch:
         """What the last look saw of tasks that did not run."""
         if self.last is None:
             return ()
-        lines = []
-        for service in self.last.services:
-            for task in self.last.tasks_of(service)[-3:]:
-                if not task.running and (task.error or task.desired == "running"):
-                    text = (
-                        f"{service.name}: task {task.id[:12]} {task.state}: {task.error or 'no reason given'}"
-                    )
-                    lines.append(Evidence(service=service.name, text=text))
-        return tuple(lines)
+        return tuple(
+            task_line(service, task)
+            for service in self.last.services
+            for task in self.last.tasks_of(service)[-3:]
+            if not task.running and (task.error or task.desired == "running")
+        )

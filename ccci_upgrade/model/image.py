@@ -151,3 +151,11 @@ def _numbers_bump(old: tuple[int, ...], new: tuple[int, ...]) -> Bump:
     if first < common and new[first] < old[first]:
         return Bump.UNKNOWN
     return (Bump.MAJOR, Bump.MINOR)[first] if first < 2 else Bump.PATCH  # noqa: PLR2004 - x and y of x.y.z
+
+
+def bare_image(image: str) -> str:
+    """An image reference without its digest, and with the tag it means: Swarm pins a digest where it can."""
+    parsed = Image.parse(image)
+    if parsed is None:
+        return image.split("@", 1)[0]
+    return f"{parsed.repository}:{parsed.tag or 'latest'}"

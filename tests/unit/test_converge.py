@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccci_upgrade.model.converge import FAILURES_END, Goal, Kind, Reading, Wanted, Watcher, bare_image
+from ccci_upgrade.model.converge import Kind, Reading, Watcher
+from ccci_upgrade.model.goal import Goal, Wanted
+from ccci_upgrade.model.image import bare_image
+from ccci_upgrade.model.look import FAILURES_END
 from ccci_upgrade.model.swarm import Port, Service, Stack, Task, UpdateState
 from ccci_upgrade.model.verdict import State
 from tests.builders import (

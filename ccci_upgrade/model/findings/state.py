@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ccci_upgrade.model.converge import bare_image
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.probe import Gap
 from ccci_upgrade.model.swarm import Service, Stack
 
