@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ccci_upgrade import __version__
+from ccci_upgrade.cli import completion
 from ccci_upgrade.cli.boundary import finish, hold_standard_streams, report_bug, take_interrupts
 from ccci_upgrade.errors import Exit
 
@@ -23,8 +24,19 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; implied wi
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask no network: recipes and images as they are here.")
 ]
-Apps = Annotated[list[str] | None, typer.Argument(metavar="APP", help="`.env` name, or recipe name.")]
-To = Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Target version; else the newest.")]
+Apps = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="VERSION",
+        help="Target version; else the newest.",
+        autocompletion=completion.versions,
+    ),
+]
 Ack = Annotated[
     list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
 ]
@@ -43,7 +55,10 @@ def main_options(
         Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="NAME", help="The server to work on.")
+        str | None,
+        typer.Option(
+            "--server", metavar="NAME", help="The server to work on.", autocompletion=completion.servers
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -74,7 +89,10 @@ def status(
 @app.command()
 def notes(
     context: typer.Context,
-    apps: Annotated[list[str], typer.Argument(metavar="APP", help="`.env` name, or recipe name.")],
+    apps: Annotated[
+        list[str],
+        typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+    ],
     to: To = None,
     offline: Offline = False,
     json: Json = False,
