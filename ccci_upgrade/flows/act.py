@@ -18,9 +18,9 @@ from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.steps import Progress, Step, walk
 from ccci_upgrade.flows.verify import Watch
 from ccci_upgrade.model.converge import Kind, Reading, Watcher
-from ccci_upgrade.model.goal import Goal, Wanted
 from ccci_upgrade.model.envfile import pin_version
 from ccci_upgrade.model.facts import Facts, ImagePlace
+from ccci_upgrade.model.goal import Goal, Wanted
 from ccci_upgrade.model.judge import judge
 from ccci_upgrade.model.next_steps import next_steps
 from ccci_upgrade.model.plan import Plan

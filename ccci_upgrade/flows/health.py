@@ -9,8 +9,8 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.status import state_of
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.findings.state import unhealthy_lines
 from ccci_upgrade.model.probe import Gap
+from ccci_upgrade.model.stackstate import unhealthy_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

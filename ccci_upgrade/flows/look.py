@@ -11,12 +11,12 @@ from ccci_upgrade.errors import CcciError, UsageError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.surroundings import busy_lines, env_history, other_owners
 from ccci_upgrade.model.app import App
+from ccci_upgrade.model.builtin_probes import built_in_probes, with_certificates
 from ccci_upgrade.model.compose import Compose, ComposeError, compose_files, read_compose
 from ccci_upgrade.model.envfile import EnvFileError, parse_exports, sample_names
 from ccci_upgrade.model.facts import AbraInfo, Facts, ImageFact
 from ccci_upgrade.model.probe import Probe, ProbeResult, Token, probes_after
 from ccci_upgrade.model.probe_config import probes_from_config
-from ccci_upgrade.model.profile import built_in_probes, with_certificates
 from ccci_upgrade.model.recipe import Recipe, Release, Tree
 from ccci_upgrade.model.routes import stacks_of
 from ccci_upgrade.model.swarm import Stack

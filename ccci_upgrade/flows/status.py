@@ -1,20 +1,22 @@
 """`status`: every app, what runs, what is newer, what is open. Reads only."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError
-from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
+from ccci_upgrade.flows.host import choose_server, open_host, read_server
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.findings.state import unhealthy_lines
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.model.swarm import Stack, UpdateState
 from ccci_upgrade.model.version import Bump, RecipeVersion, bump_between
 from ccci_upgrade.store.journal import Reading, read_all
 from ccci_upgrade.tools.apps import find_servers
-from ccci_upgrade.tools.recipes import read_recipe
+from ccci_upgrade.tools.recipes import read_versions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +53,9 @@ def read_status(config: Config, server: str | None, *, offline: bool) -> Status:
     if not servers:
         choose_server(config, None)
     journal = read_all(config.state_dir)
-    with ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
-        parts = list(pool.map(lambda name: _server(config, name, journal, offline=offline), servers))
+    recipes = _Recipes(config, offline=offline)
+    with recipes.pool, ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
+        parts = list(pool.map(lambda name: _server(config, name, journal, recipes), servers))
     return Status(
         apps=tuple(row for rows, _ in parts for row in rows),
         open_runs=journal.open,
@@ -75,17 +78,45 @@ def state_of(stack: Stack) -> str:
     return "rolled_back" if UpdateState.ROLLBACK_COMPLETED in states else "converged"
 
 
+class _Recipes:
+    """The recipes of all servers, each read once: a folder belongs to `ABRA_DIR`, not to a server."""
+
+    def __init__(self, config: Config, *, offline: bool) -> None:
+        self.pool = ThreadPoolExecutor(max_workers=4)
+        self._config = config
+        self._offline = offline
+        self._lock = threading.Lock()
+        self._reading: dict[str, Future[Recipe | CcciError]] = {}
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Read these in the background, unless somebody asked before."""
+        with self._lock:
+            for name in names:
+                if name not in self._reading:
+                    self._reading[name] = self.pool.submit(self._read, name)
+
+    def result(self, name: str) -> Recipe | CcciError:
+        """Wait for one that was begun."""
+        return self._reading[name].result()
+
+    def _read(self, name: str) -> Recipe | CcciError:
+        try:
+            return read_versions(name, self._config.abra_dir, self._config.cache_dir, offline=self._offline)
+        except CcciError as error:
+            return error
+
+
 def _server(
-    config: Config, server: str, journal: Reading, *, offline: bool
+    config: Config, server: str, journal: Reading, recipes: _Recipes
 ) -> tuple[list[AppStatus], CcciError | None]:
     try:
         host = open_host(config, server)
+        recipes.begin(app.recipe_folder for app in host.apps)
         stacks = host.swarm.stacks()
         host.swarm.engine.close()
     except CcciError as error:
         return _unreachable(config, server, error), error
-    recipes = _recipes(host, offline=offline)
-    rows = [_row(app, stacks.get(app.stack), recipes[app.recipe_folder], journal) for app in host.apps]
+    rows = [_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal) for app in host.apps]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
     return rows, None
 
@@ -100,19 +131,6 @@ def _unreachable(config: Config, server: str, error: CcciError) -> list[AppStatu
         for a in apps
     ]
     return rows + [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in broken]
-
-
-def _recipes(host: Host, *, offline: bool) -> dict[str, Recipe | CcciError]:
-    names = sorted({app.recipe_folder for app in host.apps})
-
-    def read(name: str) -> Recipe | CcciError:
-        try:
-            return read_recipe(name, host.config.abra_dir, host.config.cache_dir, offline=offline)
-        except CcciError as error:
-            return error
-
-    with ThreadPoolExecutor(max_workers=max(1, min(4, len(names)))) as pool:
-        return dict(zip(names, pool.map(read, names), strict=True))
 
 
 def _row(app: App, stack: Stack | None, recipe: Recipe | CcciError, journal: Reading) -> AppStatus:

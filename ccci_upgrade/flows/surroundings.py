@@ -8,9 +8,9 @@ from pathlib import Path
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.model.app import App
+from ccci_upgrade.model.builtin_probes import builds_probe
 from ccci_upgrade.model.facts import EnvHistory, OtherOwner
 from ccci_upgrade.model.probe import Token
-from ccci_upgrade.model.profile import builds_probe
 from ccci_upgrade.tools.envgit import env_git_state
 from ccci_upgrade.tools.owners import SwarmService, Target, host_owners, swarm_owners
 from ccci_upgrade.tools.web import run_probes

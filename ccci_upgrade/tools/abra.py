@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccci_upgrade import clock, process
 from ccci_upgrade.errors import LockedError, NotReadyError
-from ccci_upgrade.model.facts import AbraInfo
-from ccci_upgrade.redact import Masker
 from ccci_upgrade.text import decode, tame, tame_line
+
+if TYPE_CHECKING:
+    from ccci_upgrade.model.facts import AbraInfo
+    from ccci_upgrade.redact import Masker
 
 LOCK = "ccci-upgrade.lock"
 """In `ABRA_DIR`, held by us and inherited by abra: an abra that outlives us still holds it."""
@@ -53,8 +56,10 @@ class Abra:
         self.binary = binary
         self.abra_dir = abra_dir
 
-    def info(self) -> AbraInfo:
+    def info(self) -> "AbraInfo":
         """Ask for version and help, read-only; NotReadyError where there is no such binary."""
+        from ccci_upgrade.model.facts import AbraInfo  # noqa: PLC0415 - start-up time is measured
+
         path = self._found()
         version = self._words("--version")
         unread: list[str] = []
@@ -93,7 +98,13 @@ class Abra:
             os.close(handle)
 
     def act(
-        self, arguments: tuple[str, ...], *, lock: int, show: Callable[[str], None], log: Path, masker: Masker
+        self,
+        arguments: tuple[str, ...],
+        *,
+        lock: int,
+        show: Callable[[str], None],
+        log: Path,
+        masker: "Masker",
     ) -> "Act":
         """Start an act; its raw output goes, masked, to `log`, and line by line to `show`."""
         return Act((self._found(), *arguments), self.abra_dir, lock=lock, show=show, log=log, masker=masker)
@@ -155,7 +166,7 @@ class Act:
         lock: int,
         show: Callable[[str], None],
         log: Path,
-        masker: Masker,
+        masker: "Masker",
     ) -> None:
         """Start it in its own process group, without a terminal, from a folder that holds no `abra.yml`."""
         self.argv = argv

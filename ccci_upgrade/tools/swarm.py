@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError, NotReadyError
-from ccci_upgrade.model.facts import SwarmNames
 from ccci_upgrade.model.swarm import (
     Mount,
     Node,
@@ -29,6 +29,9 @@ from ccci_upgrade.model.swarm import (
 )
 from ccci_upgrade.text import decode, tame, tame_line
 from ccci_upgrade.tools.engine import Engine, Json
+
+if TYPE_CHECKING:
+    from ccci_upgrade.model.facts import SwarmNames
 
 NAMESPACE = "com.docker.stack.namespace"
 
@@ -96,8 +99,9 @@ class Swarm:
         return clock.now() + (self._offset or timedelta())
 
     def stacks(self) -> dict[str, Stack]:
-        """Every stack of the Swarm by name, without volumes, from two questions."""
-        services = self.services()
+        """Every stack of the Swarm by name, from two questions: without volumes, networks by their ids."""
+        answer = self.engine.get("/services", {"status": "true"})
+        services = [_service(raw, str) for raw in _list(answer, "/services")]
         tasks = [_task(raw) for raw in _list(self.engine.get("/tasks"), "/tasks")]
         taken = self.engine_time()
         by_stack: dict[str, list[Service]] = {}
@@ -144,8 +148,10 @@ class Swarm:
         found = [_node(raw) for raw in _list(self.engine.get("/nodes"), "/nodes")]
         return tuple(sorted(found, key=lambda node: node.name))
 
-    def names(self) -> SwarmNames:
+    def names(self) -> "SwarmNames":
         """Secrets, configs and networks that exist."""
+        from ccci_upgrade.model.facts import SwarmNames  # noqa: PLC0415 - start-up time is measured
+
         secrets = _list(self.engine.get("/secrets"), "/secrets")
         configs = _list(self.engine.get("/configs"), "/configs")
         networks = _list(self.engine.get("/networks"), "/networks")

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ccci_upgrade.model.builtin_probes import built_in_probes, with_certificates
 from ccci_upgrade.model.probe import Probe, ProbeKind, Token
-from ccci_upgrade.model.profile import built_in_probes, profile, with_certificates
+from ccci_upgrade.model.profile import profile
 
 ROUTES = [
     {"com.docker.stack.namespace": "kc", "traefik.http.routers.kc.rule": "Host(`keycloak.ci.example.org`)"},

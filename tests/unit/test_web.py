@@ -15,9 +15,9 @@ import pytest
 import respx
 import trustme
 
+from ccci_upgrade.model.builtin_probes import built_in_probes
 from ccci_upgrade.model.certificate import TRAEFIK_DEFAULT
 from ccci_upgrade.model.probe import MIB, Fact, Gap, Probe, ProbeKind, ProbeResult, Token, differences
-from ccci_upgrade.model.profile import built_in_probes
 from ccci_upgrade.tools.web import run_probes, wait_probes
 from tests.webserver import (
     Script,
