@@ -1,5 +1,5 @@
 """`python -m ccci_upgrade`."""
 
-from ccci_upgrade.cli.app import main
+from ccci_upgrade.cli.start import main
 
 main()

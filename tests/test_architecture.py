@@ -378,7 +378,7 @@ def loaded(*arguments: str) -> set[str]:
         check=False,
     )
     lines = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line]
-    assert "typer" in lines, done.stderr[-500:]
+    assert f"{PACKAGE}.cli.start" in lines, done.stderr[-500:]
     return set(lines)
 
 

@@ -7,8 +7,6 @@ import typer
 
 from ccci_upgrade import __version__
 from ccci_upgrade.cli import completion
-from ccci_upgrade.cli.boundary import finish, hold_standard_streams, report_bug, take_interrupts
-from ccci_upgrade.errors import Exit
 
 app = typer.Typer(
     name="ccci-upgrade",
@@ -190,22 +188,6 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
 
     del no_input
     raise typer.Exit(commands.doctor(_shared(context, json=json)))
-
-
-def main() -> None:
-    """The console script: whatever was not expected becomes exit 1 and a log file."""
-    hold_standard_streams()
-    take_interrupts()
-    code: object = Exit.BUG
-    try:
-        app()
-    except SystemExit as end:
-        code = end.code
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback must not reach a terminal
-        code = report_bug(error)
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
-    finish(code if isinstance(code, int) else Exit.BUG)
 
 
 def _shared(context: typer.Context, *, json: bool) -> "tuple[Path | None, str | None, bool]":

@@ -12,7 +12,7 @@ HEAVY = ("rich", "httpx", "questionary", "prompt_toolkit", "yaml", "ssl", "crypt
 _LOADED = (
     "import sys, atexit, json\n"
     "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=open({file!r}, 'w')))\n"
-    "from ccci_upgrade.cli.app import main\n"
+    "from ccci_upgrade.cli.start import main\n"
     "sys.argv = ['ccci-upgrade', *{words!r}]\n"
     "main()\n"
 )
