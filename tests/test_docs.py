@@ -25,6 +25,8 @@ from ccci_upgrade.model.profile import profile
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
 from ccci_upgrade.model.version import Bump
 from scripts.docs import PAGE, cli_page
+from scripts.man import PAGE as MAN_PAGE
+from scripts.man import man_page
 from tests.consoles import ROOT, SHOWN, Step, steps
 from tests.documents import problems, schema
 from tests.test_architecture import LAYERS
@@ -96,6 +98,28 @@ def test_every_document_can_be_found() -> None:
 def test_the_command_line_page_is_the_programs_help() -> None:
     """Written by `python -m scripts.docs`."""
     assert cli_page() == PAGE.read_text(encoding="utf-8"), "write it anew: python -m scripts.docs"
+
+
+def test_the_man_page_is_the_programs_help() -> None:
+    """Written by `python -m scripts.man`; every option and every exit code is in it."""
+    page = man_page()
+
+    assert page == MAN_PAGE.read_text(encoding="utf-8"), "write it anew: python -m scripts.man"
+    assert {rf".B \-\-{word}" for word in ("json", "no\-input", "dry\-run")} <= set(page.splitlines())
+    assert {f".B {code.value}" for code in Exit} <= set(page.splitlines())
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_the_man_page_is_well_formed() -> None:
+    """The formatter has nothing to warn of."""
+    ran = subprocess.run(
+        ["groff", "-man", "-ww", "-z", str(MAN_PAGE)],  # noqa: S607 - groff from PATH
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert not ran.stderr
 
 
 def test_the_verdicts_page_is_the_table() -> None:
