@@ -105,7 +105,7 @@ def test_the_man_page_is_the_programs_help() -> None:
     page = man_page()
 
     assert page == MAN_PAGE.read_text(encoding="utf-8"), "write it anew: python -m scripts.man"
-    assert {rf".B \-\-{word}" for word in ("json", "no\-input", "dry\-run")} <= set(page.splitlines())
+    assert {rf".B \-\-{word}" for word in ("json", r"no\-input", r"dry\-run")} <= set(page.splitlines())
     assert {f".B {code.value}" for code in Exit} <= set(page.splitlines())
 
 
