@@ -202,40 +202,46 @@ class Repository:
     def files(
         self, requests: Iterable[tuple[str, str]], *, limit: int = gitobjects.MAX_BLOB
     ) -> dict[tuple[str, str], Requested]:
-        """Files as (commit, path), three commands for any number; what cannot be given says why.
+        """Files as (commit, path), two commands for any number; what cannot be given says why.
 
         `limit` is in bytes, by file. Links and submodules are refused: they lead outside the commit.
         """
         wanted = list(dict.fromkeys(requests))
-        problems = {r: why for r in wanted if (why := gitobjects.path_problem(r[1]))}
-        asked = [r for r in wanted if r not in problems]
-        listed = self.listing(
-            [commit for commit, _ in asked], dict.fromkeys(gitobjects.folder(p) for _, p in asked)
+        found = {r: Requested(problem=why) for r in wanted if (why := gitobjects.path_problem(r[1]))}
+        asked = [r for r in wanted if r not in found]
+        places = gitobjects.folder_names(
+            [commit for commit, _ in asked], list(dict.fromkeys(gitobjects.folder(path) for _, path in asked))
         )
-        found: dict[tuple[str, str], Requested] = {r: Requested(problem=why) for r, why in problems.items()}
-        oids: dict[tuple[str, str], str] = {}
-        for request in asked:
-            entry = listed[request[0], gitobjects.folder(request[1])].get(request[1].rsplit("/", 1)[-1])
-            why = gitobjects.entry_problem(entry)
-            if entry is None or why:
-                found[request] = Requested(problem=why, missing=entry is None)
-            else:
-                oids[request] = entry.oid
-        data = self._blobs(sorted(set(oids.values())), limit)
-        return found | {request: data[oid] for request, oid in oids.items()}
+        refused, small = self._sizes(asked, limit)
+        listed, data = self._trees_and_blobs(places, small)
+        for commit, path in asked:
+            entry = listed.get((commit, gitobjects.folder(path)), {}).get(path.rsplit("/", 1)[-1])
+            if why := gitobjects.entry_problem(entry):
+                found[commit, path] = Requested(problem=why, missing=entry is None)
+            elif entry is not None:
+                found[commit, path] = data.get(entry.oid) or refused.get(entry.oid, gitobjects.BROKEN)
+        return found
 
-    def _blobs(self, oids: Sequence[str], limit: int) -> dict[str, Requested]:
-        if not oids:
-            return {}
-        heads = gitobjects.headers(self._cat("--batch-check", oids), len(oids), self.path)
-        refused, small = gitobjects.by_size(oids, heads, limit)
-        if not small:
-            return refused
-        blobs = gitobjects.contents(self._cat("--batch", small), len(small), self.path)
-        return refused | {
-            oid: Requested(data=blob.data) if blob else Requested(problem="its object is missing or broken")
-            for oid, blob in zip(small, blobs, strict=True)
-        }
+    def _sizes(self, asked: Sequence[tuple[str, str]], limit: int) -> tuple[dict[str, Requested], list[str]]:
+        """The files' objects, parted by size; before any is read, for one may be of any size."""
+        if not asked:
+            return {}, []
+        names = [f"{commit}:{path}" for commit, path in asked]
+        heads = gitobjects.headers(self._cat("--batch-check", names), len(names), self.path)
+        return gitobjects.by_size({head.oid: head for head in heads if head is not None}, limit)
+
+    def _trees_and_blobs(
+        self, places: Mapping[tuple[str, str], str], oids: Sequence[str]
+    ) -> tuple[dict[tuple[str, str], dict[str, Entry]], dict[str, Requested]]:
+        """Folders (their entries tell a file from a link) and file contents, from one command."""
+        names = [*places.values(), *oids]
+        objects = gitobjects.contents(self._cat("--batch", names), len(names), self.path) if names else []
+        trees = dict(zip(places, objects, strict=False))
+        blobs = dict(zip(oids, objects[len(places) :], strict=True))
+        return (
+            {place: gitobjects.tree(each) if each else {} for place, each in trees.items()},
+            {oid: Requested(data=each.data) if each else gitobjects.BROKEN for oid, each in blobs.items()},
+        )
 
     def _cat(self, mode: str, names: Sequence[str]) -> bytes:
         lines = "".join(f"{name}\n" for name in names).encode("utf-8", errors="surrogateescape")

@@ -5,7 +5,7 @@ the object's name in 20 bytes (SHA-1) or 32 (SHA-256).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,9 @@ class Requested:
     data: bytes | None = None
     problem: str = ""
     missing: bool = False
+
+
+BROKEN = Requested(problem="its object is missing or broken")
 
 
 def headers(out: bytes, expected: int, path: Path) -> list[Header | None]:
@@ -130,16 +133,14 @@ def entry_problem(entry: Entry | None) -> str:
     return "there is no such file" if entry is None else _REFUSED.get(entry.mode, "")
 
 
-def by_size(
-    oids: Sequence[str], heads: Sequence[Header | None], limit: int
-) -> tuple[dict[str, Requested], list[str]]:
+def by_size(heads: Mapping[str, Header], limit: int) -> tuple[dict[str, Requested], list[str]]:
     """Part objects into those that are refused, each with its reason, and those to read."""
     refused: dict[str, Requested] = {}
     small: list[str] = []
     total = 0
-    for oid, head in zip(oids, heads, strict=True):
-        if head is None or head.kind != "blob":
-            refused[oid] = Requested(problem="its object is missing or broken")
+    for oid, head in sorted(heads.items()):
+        if head.kind != "blob":
+            refused[oid] = BROKEN
         elif head.size > limit:
             refused[oid] = Requested(problem=f"it has {head.size} bytes, more than the {limit} that are read")
         elif total + head.size > MAX_TOTAL:
