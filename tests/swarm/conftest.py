@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ccci_upgrade.practice.world.recipes import SOURCES
+from ccci_upgrade.practice.world.repositories import build_all
 from tests.swarm.harness import Engine, missing, running_engine
-from tests.swarm.host import Host, build_recipes, make_host
+from tests.swarm.host import Host, make_host
 
 _HERE = Path(__file__).parent
 _IN_CI = os.environ.get("CI") == "true"
@@ -36,7 +38,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the three recipes as repositories, made once and copied for each host."""
-    return build_recipes(tmp_path_factory.mktemp("recipes"))
+    return build_all(SOURCES, tmp_path_factory.mktemp("recipes"))
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ccci_upgrade.practice.world.recipes import ENV, SOURCES
+from ccci_upgrade.practice.world.source import Step, changed, with_env
 from tests.gitrepo import GitRepo
 from tests.swarm.harness import MESH_PORT, Engine, Ran
-from tests.swarm.recipes import ENV, SOURCES, Step
 
 SERVER = "ci.example.org"
 PORTS = {"traefik": MESH_PORT, "keycloak": 8081, "drone": 8082}
@@ -196,45 +197,6 @@ def make_host(folder: Path, engine: Engine, recipes: Path) -> Host:
     host.abra_path.chmod(0o755)
     host.configure()
     return host
-
-
-def build_recipes(folder: Path) -> Path:
-    """Make the repositories of all recipes with their history."""
-    for source in SOURCES:
-        repo = GitRepo(folder / source.name)
-        repo.git("config", "gc.auto", "0")
-        repo.release(source.first, dict(source.files))
-        compose = source.files["compose.yml"]
-        for step in source.steps:
-            compose = changed(compose, step)
-            files: dict[str, str | bytes] = {"compose.yml": compose}
-            if step.note is not None:
-                files[f"release/{step.version}"] = step.note
-            repo.release(step.version, files)
-    return folder
-
-
-def changed(compose: str, step: Step) -> str:
-    """Give a compose file at the step's version."""
-    compose, found = re.subn(r"(\.version=)[0-9][^\"\s]*", rf"\g<1>{step.version}", compose)
-    assert found == 1, "exactly one version label"
-    for service, image in step.images.items():
-        pattern = rf"(\n  {service}:\n(?:    .*\n|\n)*?    image: )\S+"
-        compose, found = re.subn(pattern, rf"\g<1>{image}", compose)
-        assert found == 1, f"no image of {service}"
-    for old, new in step.swap:
-        assert old in compose, f"{old!r} is not in the compose file"
-        compose = compose.replace(old, new)
-    return compose
-
-
-def with_env(compose: str, service: str, values: Mapping[str, str]) -> str:
-    """Add to a service's environment."""
-    lines = "".join(f"      - {name}={value}\n" for name, value in values.items())
-    pattern = rf"(\n  {service}:\n(?:    .*\n|\n)*?    environment:\n)"
-    compose, found = re.subn(pattern, lambda match: match[1] + lines, compose)
-    assert found == 1, f"no environment of {service}"
-    return compose
 
 
 def _opened(path: Path) -> GitRepo:
