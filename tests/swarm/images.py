@@ -3,7 +3,8 @@
 An app answers HTTP on port 8080 as far as the probes ask. Its environment decides how it behaves:
 `START_DELAY` and `CRASH_AFTER` (seconds), `EXIT` (a code, at once), `HEALTHY=never`, `STATUS` (answered to
 everything but the health check), `DATA_DIR` (where it keeps what a database keeps), `KEYS_FROM` (where keycloak
-finds its keys), `IGNORE_TERM` (SIGTERM does not end it), `ISSUER_HOST` (what keycloak calls itself), `DRONE_GITEA_SERVER` and `DRONE_GITEA_CLIENT_ID`.
+finds its keys), `IGNORE_TERM` (SIGTERM does not end it), `ISSUER_HOST` (what keycloak calls itself),
+`DRONE_GITEA_SERVER` and `DRONE_GITEA_CLIENT_ID`.
 """
 
 import io
