@@ -6,6 +6,7 @@ surprises. Output is capped where it is kept.
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -251,3 +252,76 @@ class Child:
     def _give(self, chunk: bytes) -> None:
         with self._lock:
             self._sink(chunk)
+
+
+WORDS = 16 * 1024
+"""Bytes of a companion's last words that are kept."""
+
+_TEND = """
+folder=$1 terminal=$2; shift 2
+[ -z "$terminal" ] || trap '' INT QUIT HUP
+exec 3<&0 </dev/null
+"$@" 3<&- & child=$!
+{ read -r nothing <&3; kill -TERM "$child"; sleep 2; kill -KILL "$child"; } >/dev/null 2>&1 &
+watch=$!
+wait "$child"; code=$?
+kill "$watch" 2>/dev/null
+rm -rf -- "$folder"
+exit "$code"
+"""
+"""A shell that ends its child when its own standard input ends, which is when we are gone, however we went."""
+
+
+class Companion:
+    """A child that goes on beside us and never outlives us for long, not even when we are killed.
+
+    It has a folder of its own that goes with it. What it says on standard error is kept, the end of it.
+    """
+
+    def __init__(self, argv: Sequence[str], *, folder: Path, terminal: bool) -> None:
+        """Start it; OSError where that fails. With `terminal` it may ask at ours, and no key pressed ends it."""
+        self._folder = folder
+        self._words = bytearray()
+        self._process = subprocess.Popen(
+            ("/bin/sh", "-c", _TEND, "sh", str(folder), "yes" if terminal else "", *argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=child_env(),
+            bufsize=0,
+            start_new_session=not terminal,
+        )
+        self._own_group = not terminal
+        self._reader = threading.Thread(target=_pump, args=(self._process.stderr, self._hear), daemon=True)
+        self._reader.start()
+
+    @property
+    def words(self) -> bytes:
+        """What it said on standard error so far, the end of it."""
+        return bytes(self._words)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone, with all it had to say."""
+        if self._process.poll() is None:
+            return False
+        self._reader.join(timeout=0.5)
+        return True
+
+    def close(self, seconds: float = 5.0) -> None:
+        """End it and wait for that; what does not go by itself is killed. Closing twice is fine."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            if self._own_group:
+                end_group(self._process.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._reader.join(timeout=0.5)
+
+    def _hear(self, chunk: bytes) -> None:
+        self._words += chunk
+        del self._words[:-WORDS]

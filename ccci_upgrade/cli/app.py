@@ -80,8 +80,9 @@ def status(
     """Show every app: what runs, what is newer, what is open."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
-    raise typer.Exit(commands.status(_shared(context, json=json), exit_code=exit_code, offline=offline))
+    raise typer.Exit(
+        commands.status(_shared(context, json=json, no_input=no_input), exit_code=exit_code, offline=offline)
+    )
 
 
 @app.command()
@@ -99,8 +100,9 @@ def notes(
     """Show every release note between what runs and the target."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
-    raise typer.Exit(commands.notes(_shared(context, json=json), tuple(apps), to=to, offline=offline))
+    raise typer.Exit(
+        commands.notes(_shared(context, json=json, no_input=no_input), tuple(apps), to=to, offline=offline)
+    )
 
 
 @app.command()
@@ -119,9 +121,8 @@ def plan(
     """Show what an upgrade would do, and all that speaks against it."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
     request = commands.plan_request(tuple(apps or ()), to=to, acks=tuple(ack or ()), offline=offline)
-    raise typer.Exit(commands.plan(_shared(context, json=json), request, out=out))
+    raise typer.Exit(commands.plan(_shared(context, json=json, no_input=no_input), request, out=out))
 
 
 @app.command()
@@ -154,7 +155,7 @@ def upgrade(
         keep_going=keep_going,
         offline=offline,
     )
-    raise typer.Exit(commands.upgrade(_shared(context, json=json), request, no_input=no_input))
+    raise typer.Exit(commands.upgrade(_shared(context, json=json, no_input=no_input), request))
 
 
 @app.command()
@@ -162,8 +163,7 @@ def health(context: typer.Context, apps: Apps = None, json: Json = False, no_inp
     """Check apps now: the stack and its probes."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
-    raise typer.Exit(commands.health(_shared(context, json=json), tuple(apps or ())))
+    raise typer.Exit(commands.health(_shared(context, json=json, no_input=no_input), tuple(apps or ())))
 
 
 @app.command()
@@ -177,8 +177,9 @@ def history(
     """Show past runs, newest first."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
-    raise typer.Exit(commands.history(_shared(context, json=json), tuple(apps or ()), limit=limit))
+    raise typer.Exit(
+        commands.history(_shared(context, json=json, no_input=no_input), tuple(apps or ()), limit=limit)
+    )
 
 
 @app.command()
@@ -186,10 +187,11 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
     """Check that this tool can work here: abra, git, Engine, Swarm."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
-    del no_input
-    raise typer.Exit(commands.doctor(_shared(context, json=json)))
+    raise typer.Exit(commands.doctor(_shared(context, json=json, no_input=no_input)))
 
 
-def _shared(context: typer.Context, *, json: bool) -> "tuple[Path | None, str | None, bool]":
+def _shared(
+    context: typer.Context, *, json: bool, no_input: bool
+) -> "tuple[Path | None, str | None, bool, bool]":
     config, server = context.obj
-    return config, server, json
+    return config, server, json, no_input

@@ -1,6 +1,7 @@
 """One function a command: configuration → flow → text or document → exit code."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from ccci_upgrade.flows.host import Host
     from ccci_upgrade.flows.upgrade import Request
 
-Shared = tuple[Path | None, str | None, bool]
-"""`--config`, `--server`, `--json`."""
+Shared = tuple[Path | None, str | None, bool, bool]
+"""`--config`, `--server`, `--json`, `--no-input`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,15 @@ class Call:
     json: bool
     terminal: Terminal
     options: tuple[str, ...]
+    no_input: bool
+    opened: ExitStack
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether ssh may ask somebody for what it needs."""
+        from ccci_upgrade.ui.prompt import at_terminal  # noqa: PLC0415 - start-up time is measured
+
+        return not self.no_input and at_terminal()
 
 
 def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
@@ -36,7 +46,7 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
     def work(call: Call) -> Exit:
         from ccci_upgrade.flows.status import read_status  # noqa: PLC0415 - start-up time is measured
 
-        found = read_status(call.config, call.server, offline=offline)
+        found = read_status(call.config, call.server, offline=offline, may_ask=call.may_ask)
         code = Exit.NOT_READY if found.errors else Exit.OK
         if exit_code and code is Exit.OK and any(row.upgrades for row in found.apps):
             code = Exit.UPGRADES
@@ -61,7 +71,7 @@ def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bo
     def work(call: Call) -> Exit:
         from ccci_upgrade.flows.notes import read_app_notes  # noqa: PLC0415 - start-up time is measured
 
-        found = read_app_notes(call.config, call.server, names, to=to, offline=offline)
+        found = read_app_notes(call.config, call.server, names, to=to, offline=offline, may_ask=call.may_ask)
         if call.json:
             from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
 
@@ -111,7 +121,7 @@ def plan(shared: Shared, request: "Request", *, out: Path | None) -> Exit:
     return _run("plan", shared, {"plans": []}, work)
 
 
-def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
+def upgrade(shared: Shared, request: "Request") -> Exit:
     """`upgrade`."""
 
     def work(call: Call) -> Exit:
@@ -124,8 +134,8 @@ def upgrade(shared: Shared, request: "Request", *, no_input: bool) -> Exit:
         if request.plan_file is not None:
             read_saved(request.plan_file)  # a file that is no plan is told before any server is asked
         host = _host(call)
-        person = prompter(call.terminal, no_input=no_input)
-        said = {"json": call.json, "no_input": no_input}
+        person = prompter(call.terminal, no_input=call.no_input)
+        said = {"json": call.json, "no_input": call.no_input}
         try:
             chosen = chosen_by(host, request, person)
         except NobodyChoseError as error:
@@ -196,7 +206,7 @@ def doctor(shared: Shared) -> Exit:
     def work(call: Call) -> Exit:
         from ccci_upgrade.flows.doctor import read_doctor  # noqa: PLC0415 - start-up time is measured
 
-        checks, code = read_doctor(call.config, call.server)
+        checks, code = read_doctor(call.config, call.server, may_ask=call.may_ask)
         if call.json:
             from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - start-up time is measured
 
@@ -211,15 +221,24 @@ def doctor(shared: Shared) -> Exit:
 
 
 def _run(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:
-    config_file, server, json = shared
+    config_file, server, json, no_input = shared
     options = again.options(config_file, server)
     terminal = Terminal(json=json, options=options)
 
     def whole() -> Exit:
         config = read_config(config_file)
         _say_open_runs(command, config, terminal)
-        call = Call(config=config, server=server, json=json, terminal=terminal, options=options)
-        return work(call)
+        with ExitStack() as opened:
+            call = Call(
+                config=config,
+                server=server,
+                json=json,
+                terminal=terminal,
+                options=options,
+                no_input=no_input,
+                opened=opened,
+            )
+            return work(call)
 
     return guarded(command, terminal, json=json, empty=empty, work=whole)
 
@@ -238,4 +257,6 @@ def _say_open_runs(command: str, config: Config, terminal: Terminal) -> None:
 def _host(call: Call) -> "Host":
     from ccci_upgrade.flows.host import choose_server, open_host  # noqa: PLC0415 - start-up time is measured
 
-    return open_host(call.config, choose_server(call.config, call.server))
+    host = open_host(call.config, choose_server(call.config, call.server), may_ask=call.may_ask)
+    call.opened.callback(host.close)
+    return host

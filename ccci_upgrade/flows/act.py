@@ -221,7 +221,9 @@ class UpgradeRun:
         # Routes of a stack that left the Swarm meanwhile (a test stack of a build) are nobody's loss.
         gone = {p.name for p in self._facts.probes} - {p.name for p in probes}
         before = self._facts.before
-        after = wait_probes(probes, before, deadline=deadline, cancelled=self._stop, gone=gone)
+        after = wait_probes(
+            probes, before, deadline=deadline, cancelled=self._stop, gone=gone, door=self._host.door
+        )
         self._worse = differences(before, after, gone=gone)
 
     def _judged(self, watch: Watch, reading: Reading) -> Verdict:

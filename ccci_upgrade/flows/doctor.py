@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -12,7 +13,7 @@ from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows.history import open_run_lines
 from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.flows.look import probes_of
-from ccci_upgrade.flows.surroundings import other_owners
+from ccci_upgrade.flows.surroundings import other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
 from ccci_upgrade.model.run import version_left
@@ -42,14 +43,16 @@ class Check:
     remedy: str = ""
 
 
-def read_doctor(config: Config, server: str | None) -> tuple[tuple[Check, ...], Exit]:
+def read_doctor(
+    config: Config, server: str | None, *, may_ask: bool = False
+) -> tuple[tuple[Check, ...], Exit]:
     """Make every check; 13 where one is bad."""
-    checks = tuple(_checks(config, server))
+    checks = tuple(_checks(config, server, may_ask=may_ask))
     bad = any(check.health is Health.BAD for check in checks)
     return checks, Exit.NOT_READY if bad else Exit.OK
 
 
-def _checks(config: Config, requested: str | None) -> Iterator[Check]:
+def _checks(config: Config, requested: str | None, *, may_ask: bool) -> Iterator[Check]:
     yield Check(
         name="configuration",
         health=Health.GOOD,
@@ -67,18 +70,17 @@ def _checks(config: Config, requested: str | None) -> Iterator[Check]:
         return
     yield from _apps(config, server)
     try:
-        host = open_host(config, server)
+        host = open_host(config, server, may_ask=may_ask)
     except CcciError as error:
         yield _failed("engine", error)
         return
-    yield from _swarm(host)
+    with closing(host):
+        yield from _swarm(host)
 
 
 def _swarm(host: Host) -> Iterator[Check]:
     swarm, cluster = host.swarm, host.cluster
-    yield Check(
-        name="engine", health=Health.GOOD, detail=f"{cluster.engine_version} at {swarm.engine.socket_path}"
-    )
+    yield Check(name="engine", health=Health.GOOD, detail=f"{cluster.engine_version} at {swarm.engine.name}")
     yield Check(name="swarm", health=Health.GOOD, detail=f"manager {cluster.node}, id {cluster.id}")
     for node in swarm.nodes():
         detail = f"{node.name}: {node.role}, {node.state}, {node.availability}"
@@ -167,7 +169,10 @@ def _owners(host: Host) -> Iterator[Check]:
         health = Health.BAD if owner.kind is OwnerKind.ACTING else Health.WARN
         lines = "; ".join(owner.evidence)
         yield Check(name="other owner", health=health, detail=f"{owner.name} ({owner.kind.value}): {lines}")
-    if not found:
+    for line in unseen_from_here(host, disk_known=True):
+        remedy = "run this on the server itself"
+        yield Check(name="other owner", health=Health.UNKNOWN, detail=line, remedy=remedy)
+    if not found and host.local:
         yield Check(name="other owner", health=Health.GOOD, detail="none seen")
 
 

@@ -5,16 +5,23 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccci_upgrade.config import AppSettings, Config
 from ccci_upgrade.errors import NotReadyError, UsageError
 from ccci_upgrade.model.app import App, BrokenApp
 from ccci_upgrade.model.envfile import stack_name
 from ccci_upgrade.model.profile import profile
+from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.abra import Abra
 from ccci_upgrade.tools.apps import AppFile, find_servers, read_apps
 from ccci_upgrade.tools.engine import Engine
 from ccci_upgrade.tools.swarm import Cluster, Swarm
+
+if TYPE_CHECKING:
+    from ccci_upgrade.tools.forward import Forward
+    from ccci_upgrade.tools.ssh import Target
+    from ccci_upgrade.tools.tls import Door
 
 BUDGET_SECONDS = 600.0
 SETTLE_SECONDS = 5.0
@@ -22,7 +29,7 @@ SETTLE_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """One server's tools and apps."""
+    """One server's tools and apps. Whoever opened it closes it; `local`: the Engine is on this machine."""
 
     config: Config
     server: str
@@ -32,6 +39,18 @@ class Host:
     local: bool
     apps: tuple[App, ...]
     broken: tuple[BrokenApp, ...]
+    forward: "Forward | None" = None
+
+    @property
+    def door(self) -> "Door | None":
+        """What leads to addresses that only a far Engine sees; None where the Engine is here."""
+        return self.forward.door if self.forward else None
+
+    def close(self) -> None:
+        """Let go of the Engine, and end the way to it where it is far."""
+        self.swarm.engine.close()
+        if self.forward is not None:
+            self.forward.close()
 
     def find(self, names: tuple[str, ...]) -> tuple[App, ...]:
         """Find apps by `.env` name, or by recipe where only one app has it; in the order given, once each."""
@@ -83,21 +102,50 @@ def choose_server(config: Config, requested: str | None) -> str:
     return wanted
 
 
-def open_host(config: Config, server: str) -> Host:
-    """Reach a server's Swarm and read its apps; NotReadyError where the Swarm cannot be had."""
+def open_host(config: Config, server: str, *, may_ask: bool = False) -> Host:
+    """Reach a server's Swarm and read its apps; NotReadyError where the Swarm cannot be had.
+
+    With `may_ask` ssh may ask at the terminal, for a passphrase or about a key it does not know.
+    """
     apps, broken = read_server(config, server)
-    socket = engine_socket(config, server)
-    swarm = Swarm(Engine(socket))
+    place = engine_place(config, server)
+    if isinstance(place, Path):
+        engine, forward = Engine(place), None
+    else:
+        forward = _forward(place, apps, may_ask=may_ask)
+        engine = Engine(forward)
+    swarm = Swarm(engine)
+    try:
+        cluster = swarm.cluster()
+    except BaseException:
+        swarm.engine.close()
+        if forward is not None:
+            forward.close()
+        raise
     return Host(
         config=config,
         server=server,
         swarm=swarm,
-        cluster=swarm.cluster(),
+        cluster=cluster,
         abra=Abra(config.abra, config.abra_dir),
-        local=True,
+        local=forward is None,
         apps=apps,
         broken=broken,
+        forward=forward,
     )
+
+
+def _forward(target: "Target", apps: tuple[App, ...], *, may_ask: bool) -> "Forward":
+    from ccci_upgrade.flows.places import places_of  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.tools.forward import Forward  # noqa: PLC0415 - same
+
+    forward = Forward(target, places_of(apps))
+    try:
+        forward.open(may_ask=may_ask)
+    except BaseException:
+        forward.close()
+        raise
+    return forward
 
 
 def read_server(config: Config, server: str) -> tuple[tuple[App, ...], tuple[BrokenApp, ...]]:
@@ -113,8 +161,8 @@ def read_server(config: Config, server: str) -> tuple[tuple[App, ...], tuple[Bro
     return tuple(sorted(apps, key=lambda a: (a.order, a.name))), tuple(broken)
 
 
-def engine_socket(config: Config, server: str) -> Path:
-    """The Engine's socket for a server: as configured, else its Docker context, else this machine's own."""
+def engine_place(config: Config, server: str) -> "Path | Target":
+    """Where a server's Engine is: as configured, else by its Docker context, else this machine's own."""
     said = config.docker_hosts.get(server) or _context_host(server)
     if not said and server == "default":
         said = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
@@ -124,10 +172,14 @@ def engine_socket(config: Config, server: str) -> Path:
             hint=f'set `docker_host` under [servers."{server}"] in ccci-upgrade.toml',
             code="no-docker-host",
         )
+    if said.startswith("ssh:"):
+        from ccci_upgrade.tools.ssh import parse_target  # noqa: PLC0415 - start-up time is measured
+
+        return parse_target(said)
     if not said.startswith("unix://"):
         raise NotReadyError(
-            f"the Engine of `{server}` is at `{said}`: only `unix://` sockets can be used so far",
-            hint="run this tool on the server itself",
+            f"the Engine of `{server}` is at `{tame_line(said)}`: only `unix://` and `ssh://` can be used",
+            hint="name it with `ssh://`, or run this tool on the server itself",
             code="docker-host",
         )
     return Path(said.removeprefix("unix://"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ccci_upgrade.errors import CcciError, UsageError
 from ccci_upgrade.flows.host import Host
-from ccci_upgrade.flows.surroundings import busy_lines, env_history, other_owners
+from ccci_upgrade.flows.surroundings import busy_lines, env_history, other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.builtin_probes import built_in_probes, with_certificates
 from ccci_upgrade.model.compose import Compose, ComposeError, compose_files, read_compose
@@ -108,7 +108,9 @@ def probes_of(host: Host, app: App, *, earlier: Iterable[Probe] = ()) -> tuple[P
 def probe(host: Host, app: App) -> tuple[tuple[Probe, ...], tuple[ProbeResult, ...]]:
     """Ask an app's probes once."""
     probes = probes_of(host, app)
-    return probes, run_probes(probes, seconds_total=PROBE_SECONDS, cancelled=threading.Event())
+    return probes, run_probes(
+        probes, seconds_total=PROBE_SECONDS, cancelled=threading.Event(), door=host.door
+    )
 
 
 def read_abra(host: Host) -> AbraInfo | None:
@@ -142,6 +144,7 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         texts = notes.result()
         env = history.result()
         abra_info = abra.result()
+    disk_free = _disk_free(host)
     return replace(
         base,
         old=_compose(app, old_tree)[0],
@@ -158,7 +161,8 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         env_history=env,
         owners=owners,
         busy=busy.result(),
-        disk_free=_disk_free(host),
+        disk_free=disk_free,
+        unseen=unseen_from_here(host, disk_known=disk_free is not None),
         abra=abra_info,
     )
 

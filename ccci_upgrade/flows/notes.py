@@ -1,9 +1,10 @@
 """`notes`: every release note between what runs and the target. Reads only."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from ccci_upgrade.config import Config
-from ccci_upgrade.flows.host import choose_server, open_host
+from ccci_upgrade.flows.host import Host, choose_server, open_host
 from ccci_upgrade.flows.look import look_at_versions, versions_on_the_way
 from ccci_upgrade.model.notes import Note
 from ccci_upgrade.tools.recipes import read_notes
@@ -22,10 +23,20 @@ class AppNotes:
 
 
 def read_app_notes(
-    config: Config, server: str | None, names: tuple[str, ...], *, to: str | None, offline: bool
+    config: Config,
+    server: str | None,
+    names: tuple[str, ...],
+    *,
+    to: str | None,
+    offline: bool,
+    may_ask: bool = False,
 ) -> tuple[AppNotes, ...]:
     """Read the notes of apps, each up to the target or the newest version."""
-    host = open_host(config, choose_server(config, server))
+    with closing(open_host(config, choose_server(config, server), may_ask=may_ask)) as host:
+        return _notes(host, names, to=to, offline=offline)
+
+
+def _notes(host: Host, names: tuple[str, ...], *, to: str | None, offline: bool) -> tuple[AppNotes, ...]:
     found = []
     for app in host.find(names):
         facts = look_at_versions(host, app, to=to, offline=offline)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 from ccci_upgrade.config import Config
@@ -47,15 +48,19 @@ class Status:
     errors: tuple[CcciError, ...]
 
 
-def read_status(config: Config, server: str | None, *, offline: bool) -> Status:
-    """Read one server, or all of them at once; one that cannot be reached does not hide the others."""
+def read_status(config: Config, server: str | None, *, offline: bool, may_ask: bool = False) -> Status:
+    """Read one server, or all of them at once; one that cannot be reached does not hide the others.
+
+    Several are never asked about at the terminal: their questions would run into each other.
+    """
     servers = [choose_server(config, server)] if server or config.server else find_servers(config.abra_dir)
     if not servers:
         choose_server(config, None)
     journal = read_all(config.state_dir)
     recipes = _Recipes(config, offline=offline)
+    may_ask = may_ask and len(servers) == 1
     with recipes.pool, ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
-        parts = list(pool.map(lambda name: _server(config, name, journal, recipes), servers))
+        parts = list(pool.map(lambda name: _server(config, name, journal, recipes, may_ask=may_ask), servers))
     return Status(
         apps=tuple(row for rows, _ in parts for row in rows),
         open_runs=journal.open,
@@ -107,13 +112,12 @@ class _Recipes:
 
 
 def _server(
-    config: Config, server: str, journal: Reading, recipes: _Recipes
+    config: Config, server: str, journal: Reading, recipes: _Recipes, *, may_ask: bool
 ) -> tuple[list[AppStatus], CcciError | None]:
     try:
-        host = open_host(config, server)
-        recipes.begin(app.recipe_folder for app in host.apps)
-        stacks = host.swarm.stacks()
-        host.swarm.engine.close()
+        with closing(open_host(config, server, may_ask=may_ask)) as host:
+            recipes.begin(app.recipe_folder for app in host.apps)
+            stacks = host.swarm.stacks()
     except CcciError as error:
         return _unreachable(config, server, error), error
     rows = [_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal) for app in host.apps]

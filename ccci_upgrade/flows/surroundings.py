@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.host import Host
@@ -14,6 +15,9 @@ from ccci_upgrade.model.probe import Token
 from ccci_upgrade.tools.envgit import env_git_state
 from ccci_upgrade.tools.owners import SwarmService, Target, host_owners, swarm_owners
 from ccci_upgrade.tools.web import run_probes
+
+if TYPE_CHECKING:
+    from ccci_upgrade.tools.tls import Door
 
 BUILDS_SECONDS = 5.0
 """The longest a plan waits for the answer to whether builds run."""
@@ -35,6 +39,16 @@ def other_owners(host: Host, apps: Sequence[App]) -> tuple[OtherOwner, ...]:
     return (*found, *host_owners(targets))
 
 
+def unseen_from_here(host: Host, *, disk_known: bool) -> tuple[str, ...]:
+    """What only the server's own machine tells, in a line each; nothing of this machine stands for it."""
+    lines = []
+    if not host.local:
+        lines.append("other owners: the server's systemd units were not looked at")
+    if not disk_known:
+        lines.append("disk space: unknown where the Engine keeps its data")
+    return tuple(lines)
+
+
 def env_history(app: App, cache_dir: Path, *, offline: bool) -> EnvHistory:
     """What git says of the `.env`; nothing where it is in no repository."""
     try:
@@ -53,10 +67,10 @@ def env_history(app: App, cache_dir: Path, *, offline: bool) -> EnvHistory:
 def busy_lines(host: Host) -> tuple[str, ...]:
     """Test stacks and builds that run now: an upgrade of any app under them makes them fail."""
     names = sorted({s.stack for s in host.swarm.services() if _TEST_STACK.fullmatch(s.stack)})
-    return (*(f"test stack {name} is deployed" for name in names), *running_builds(host.apps))
+    return (*(f"test stack {name} is deployed" for name in names), *running_builds(host.apps, host.door))
 
 
-def running_builds(apps: Iterable[App]) -> tuple[str, ...]:
+def running_builds(apps: Iterable[App], door: "Door | None" = None) -> tuple[str, ...]:
     """One line for each build that runs or waits in a Drone whose token is configured.
 
     A Drone that does not answer in `BUILDS_SECONDS`, or not to this token, tells nothing here.
@@ -66,5 +80,5 @@ def running_builds(apps: Iterable[App]) -> tuple[str, ...]:
         for app in apps
         if app.recipe == "drone" and app.token_file
     ]
-    results = run_probes(probes, seconds_total=BUILDS_SECONDS, cancelled=threading.Event())
+    results = run_probes(probes, seconds_total=BUILDS_SECONDS, cancelled=threading.Event(), door=door)
     return tuple(f"{result.name}: {line}" for result in results for line in result.facts.values())

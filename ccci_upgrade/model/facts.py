@@ -83,7 +83,8 @@ class Facts:
     `deployed` is None where the label is no version (`deployed_text` has the label) or there is none.
     `old` and `new` are the compose files of both versions, None with the reason in `problems`.
     `rendered` are the target's config files by the Swarm name of their config. `disk_free` is in bytes, None
-    where it cannot be known. `before` are the answers to `probes`.
+    where it cannot be known. `unseen` says what of the server could
+    not be looked at. `before` are the answers to `probes`.
     """
 
     app: App
@@ -108,6 +109,7 @@ class Facts:
     owners: tuple[OtherOwner, ...] = ()
     busy: tuple[str, ...] = ()
     disk_free: int | None = None
+    unseen: tuple[str, ...] = ()
     abra: AbraInfo | None = None
 
     @property

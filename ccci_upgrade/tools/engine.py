@@ -11,9 +11,10 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
+from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError
 from ccci_upgrade.text import decode, tame_line
 from ccci_upgrade.tools.unixhttp import CancelledError, UnixConnection
@@ -23,6 +24,8 @@ BODY_LIMIT = 128 * 1024 * 1024
 
 NEWEST_API = (1, 47)
 """The newest API version this code was written against; a newer Engine is asked for this one."""
+
+_NOBODY = (ConnectionRefusedError, FileNotFoundError)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -61,15 +64,34 @@ class Answer:
         return tame_line(text if isinstance(text, str) else decode(self.body[:500]))
 
 
+class Link(Protocol):
+    """The way to an Engine's socket where that may be lost and found again."""
+
+    @property
+    def url(self) -> str:
+        """What to call the Engine's place in words."""
+
+    def socket(self) -> Path:
+        """The socket as it is now; EngineError where there is no way."""
+
+    def blame(self, error: EngineError) -> EngineError:
+        """A better word for why the socket gave no answer."""
+
+
 class Engine:
     """One Engine at one socket. One connection per thread, kept alive; every call has a deadline."""
 
-    def __init__(self, socket_path: Path, *, seconds: float = 15.0) -> None:
+    def __init__(self, at: Path | Link, *, seconds: float = 15.0) -> None:
         """Remember where; nothing is connected yet."""
-        self.socket_path = socket_path
+        self._at = at
         self._seconds = seconds
         self._local = threading.local()
         self._prefix: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        return str(self._at) if isinstance(self._at, Path) else self._at.url
 
     def get(
         self, path: str, query: Mapping[str, Json] | None = None, *, seconds: float | None = None
@@ -98,11 +120,12 @@ class Engine:
     ) -> Answer:
         """One request and its whole answer, whatever its status.
 
-        A GET on a kept connection that the Engine dropped is tried once more.
+        A GET on a kept connection that the Engine dropped is tried once more; so is one whose way is being
+        opened anew.
         """
         limit = self._seconds if seconds is None else seconds
         request = _Request(method, self._query(path, query), body, headers or {})
-        attempts = 2 if method == "GET" else 1
+        attempts = (2 if isinstance(self._at, Path) else 3) if method == "GET" else 1
         for attempt in range(attempts):
             fresh = getattr(self._local, "connection", None) is None
             try:
@@ -110,8 +133,11 @@ class Engine:
             except (OSError, http.client.HTTPException) as error:
                 self._drop()
                 # Only a kept connection may be stale; a new one that fails is the Engine's answer.
-                if fresh or attempt == attempts - 1 or isinstance(error, TimeoutError):
+                lost = not isinstance(self._at, Path) and isinstance(error, _NOBODY)
+                if (fresh and not lost) or attempt == attempts - 1 or isinstance(error, TimeoutError):
                     raise self._unreachable(method, path, error) from error
+                if lost:
+                    clock.sleep(0.1)
         raise AssertionError
 
     def lines(
@@ -130,7 +156,7 @@ class Engine:
         `cancelled` says so, in the middle of a silence too; raises EngineError when the Engine is gone or
         silent.
         """
-        connection = UnixConnection(self.socket_path, timeout=seconds, cancelled=cancelled)
+        connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
         try:
             response = self._send(connection, _Request(method, self._query(path, query), None, headers or {}))
             if response.status >= http.HTTPStatus.BAD_REQUEST:
@@ -158,7 +184,7 @@ class Engine:
     def _exchange(self, request: "_Request", seconds: float) -> Answer:
         connection: UnixConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = UnixConnection(self.socket_path, timeout=seconds)
+            connection = UnixConnection(self._socket(), timeout=seconds)
             self._local.connection = connection
         connection.bound(seconds)
         response = self._send(connection, request)
@@ -183,6 +209,9 @@ class Engine:
         connection.request(request.method, target, body=data, headers=headers | dict(request.headers))
         return connection.getresponse()
 
+    def _socket(self) -> Path:
+        return self._at if isinstance(self._at, Path) else self._at.socket()
+
     @staticmethod
     def _query(path: str, query: Mapping[str, Json] | None) -> str:
         pairs = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (query or {}).items()}
@@ -203,11 +232,12 @@ class Engine:
             if isinstance(error, OSError) and error.strerror
             else str(error) or type(error).__name__
         )
-        return EngineError(
-            f"the Docker Engine at `{self.socket_path}` did not answer {method} {path}: {tame_line(reason)}",
+        said = EngineError(
+            f"the Docker Engine at `{self.name}` did not answer {method} {path}: {tame_line(reason)}",
             hint="is the Engine running, and may you use its socket? `docker version` tells",
             code="engine-unreachable",
         )
+        return said if isinstance(self._at, Path) else self._at.blame(said)
 
 
 class _Request(NamedTuple):

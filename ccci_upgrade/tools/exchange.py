@@ -18,7 +18,7 @@ from ccci_upgrade.clock import ticks
 from ccci_upgrade.model.answer import Answer, needs_body
 from ccci_upgrade.model.probe import Probe, Token
 from ccci_upgrade.text import tame_line
-from ccci_upgrade.tools.tls import targets, trusted_context, unverified_context
+from ccci_upgrade.tools.tls import Door, behind, targets, trusted_context, unverified_context
 
 if TYPE_CHECKING:
     from typing_extensions import override
@@ -41,8 +41,8 @@ class NoAnswerError(Exception):
     """The app gave no usable answer: the reason is in the message, tamed."""
 
 
-def ask(probe: Probe, deadline: float) -> Answer:
-    """Ask by HTTP; `deadline` is of `clock.ticks`.
+def ask(probe: Probe, deadline: float, door: Door | None = None) -> Answer:
+    """Ask by HTTP; `deadline` is of `clock.ticks`. A fixed address is reached through the `door`, if any.
 
     Raises:
         NotAskedError: no token, no trusted roots, or the token was kept back from an untrusted server.
@@ -53,7 +53,7 @@ def ask(probe: Probe, deadline: float) -> Answer:
         headers["Authorization"] = f"Bearer {read_token(probe.token)}"
     try:
         request = httpx.Request("GET", probe.url, headers=headers)
-        with _Transport(_context(probe), _Backend(probe.address, deadline)) as transport:
+        with _Transport(_context(probe), _Backend(probe.address, deadline, door)) as transport:
             response = transport.handle_request(request)
             try:
                 body, cut = _body(response, probe.body_limit) if needs_body(probe) else (b"", False)
@@ -133,9 +133,10 @@ class _Transport(httpx.HTTPTransport):
 class _Backend(httpcore.NetworkBackend):
     """Connections to one address, all within one deadline."""
 
-    def __init__(self, address: str, deadline: float) -> None:
+    def __init__(self, address: str, deadline: float, door: Door | None) -> None:
         self._address = address
         self._deadline = deadline
+        self._door = door
 
     @override
     def connect_tcp(
@@ -149,6 +150,9 @@ class _Backend(httpcore.NetworkBackend):
         plain = httpcore.SyncBackend()
         last: Exception = httpcore.ConnectError("no address")
         try:
+            if self._door is not None and self._address:
+                path, wait = behind(self._door, port, self._address), max(0.001, self._deadline - ticks())
+                return _Stream(plain.connect_unix_socket(path, wait, socket_options), self._deadline)
             for ip, at, seconds in targets(host, port, self._address, self._deadline):
                 try:
                     wait = min(seconds, timeout or seconds)

@@ -78,7 +78,7 @@ class Swarm:
         if not _text(cluster, "ID"):
             state = _text(swarm, "LocalNodeState") or "unknown"
             raise NotReadyError(
-                f"the Engine at `{self.engine.socket_path}` is no Swarm manager (state: {tame_line(state)})",
+                f"the Engine at `{self.engine.name}` is no Swarm manager (state: {tame_line(state)})",
                 hint="run `docker swarm init` there, or name the manager in ccci-upgrade.toml",
                 code="no-swarm",
             )

@@ -1,14 +1,16 @@
 """The certificate a server shows for a name, and whether the roots this machine trusts lead to it.
 
 The name (SNI) and the address connected to are apart: the app is asked where it runs, not where DNS points.
-The address is one that is reachable from here; for an Engine on another machine that is the app's name.
+An address is one that is seen from where the Engine is; for a far Engine a door leads to it.
 """
 
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 from ccci_upgrade.clock import ticks
 from ccci_upgrade.errors import NotReadyError
@@ -16,9 +18,14 @@ from ccci_upgrade.model.certificate import Leaf, parse_leaf
 from ccci_upgrade.model.probe import split_address
 from ccci_upgrade.text import tame_line
 
+Door = Callable[[str, int], Path]
+"""Gives the Unix socket that leads to a host and port as seen from a far Engine; EngineError where none does."""
 
-def read_leaf(host: str, port: int, address: str, seconds: float) -> Leaf:
+
+def read_leaf(host: str, port: int, address: str, seconds: float, door: Door | None = None) -> Leaf:
     """Read the certificate served for `host`, connecting to `address` (`host` or `host:port`; empty: by DNS).
+
+    With a `door` the address is one that a far Engine sees.
 
     One handshake that verifies the chain (names are judged apart), and only where that fails one more that
     does not: so in the good case chain and certificate come from the same connection.
@@ -26,17 +33,17 @@ def read_leaf(host: str, port: int, address: str, seconds: float) -> Leaf:
     Raises:
         NotReadyError: no connection, no TLS, or nothing that is a certificate within `seconds`.
     """
-    deadline = ticks() + seconds
+    way = _Way(host=host, port=port, address=address, deadline=ticks() + seconds, door=door)
     try:
         trusting = trusted_context()
     except OSError as error:
-        der = _handshake(host, port, address, deadline, unverified_context())
+        der = _handshake(way, unverified_context())
         return _leaf(der, chain_ok=None, chain_problem=str(error))
     trusting.check_hostname = False
     try:
-        der = _handshake(host, port, address, deadline, trusting)
+        der = _handshake(way, trusting)
     except ssl.SSLCertVerificationError as error:
-        der = _handshake(host, port, address, deadline, unverified_context())
+        der = _handshake(way, unverified_context())
         return _leaf(der, chain_ok=False, chain_problem=error.verify_message)
     return _leaf(der, chain_ok=True, chain_problem="")
 
@@ -89,13 +96,15 @@ def targets(host: str, port: int, address: str, deadline: float) -> Iterator[tup
         yield ip, at, left / (len(ips) - number)
 
 
-def connect(host: str, port: int, address: str, deadline: float) -> socket.socket:
-    """Connect to the first address that takes it.
+def connect(host: str, port: int, address: str, deadline: float, door: Door | None = None) -> socket.socket:
+    """Connect to the first address that takes it, or through the `door` to one that a far Engine sees.
 
     Raises:
         OSError: none did before `deadline`.
         ValueError: `address` is none, or `host` no name.
     """
+    if door is not None and address:
+        return _connect_unix(behind(door, port, address), deadline)
     last: OSError = OSError("no address")
     for ip, at, seconds in targets(host, port, address, deadline):
         try:
@@ -105,11 +114,40 @@ def connect(host: str, port: int, address: str, deadline: float) -> socket.socke
     raise last
 
 
-def _handshake(host: str, port: int, address: str, deadline: float, context: ssl.SSLContext) -> bytes:
+def behind(door: Door, port: int, address: str) -> str:
+    """The socket that leads to `address`, at its own port or else at `port`."""
+    where, other = split_address(address)
+    return str(door(where, other or port))
+
+
+def _connect_unix(path: str, deadline: float) -> socket.socket:
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        stream.settimeout(max(0.001, deadline - ticks()))
+        stream.connect(path)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """Where a certificate is read."""
+
+    host: str
+    port: int
+    address: str
+    deadline: float
+    door: Door | None
+
+
+def _handshake(way: _Way, context: ssl.SSLContext) -> bytes:
+    host, deadline = way.host, way.deadline
     try:
         # First, for `wrap_socket` leaves a connection open whose name it cannot encode.
         name = host.encode("idna").decode("ascii")
-        with closing(connect(name, port, address, deadline)) as plain:
+        with closing(connect(name, way.port, way.address, deadline, way.door)) as plain:
             # Python keeps to a socket's timeout over a whole handshake, not for each read of it.
             plain.settimeout(max(0.001, deadline - ticks()))
             with context.wrap_socket(plain, server_hostname=name) as secure:

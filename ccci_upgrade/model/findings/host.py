@@ -30,6 +30,14 @@ def find(facts: Facts) -> Iterator[Finding]:
             evidence=(f"{facts.disk_free / 1024**2:.0f} MiB free, {DISK_NEEDED / 1024**2:.0f} MiB needed",),
             remedy="docker system df  # never prune volumes; `docker image prune` frees dangling images",
         )
+    if facts.unseen:
+        yield Finding(
+            id="unseen",
+            severity=Severity.WARN,
+            title="not all of the server can be seen from here",
+            evidence=facts.unseen,
+            remedy="ccci-upgrade doctor  # on the server itself",
+        )
     if facts.abra is not None and (facts.abra.unread or facts.abra.missing):
         yield Finding(
             id="abra-unverified",
