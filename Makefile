@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n 4 --dist worksteal
 STAMP  := $(VENV)/.ready
 
-.PHONY: test fast setup format clean
+.PHONY: test fast bench setup format clean
 
 test: $(STAMP)  ## lint, types and every test this machine can run
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable .
 	touch $@
+
+bench: $(STAMP)  ## one table of how fast it is; takes ten minutes, exit 1 where a bar is missed
+	$(BIN)/python -m bench
 
 format: $(STAMP)
 	$(BIN)/ruff format .
