@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ccci_upgrade.model import composefields as read
 from ccci_upgrade.model.composeservice import Fields, Service, read_service
+from ccci_upgrade.model.composetree import SECTIONS, Trees
 from ccci_upgrade.model.composevalues import (
     Compose,
     ComposeConfig,
@@ -17,16 +18,9 @@ from ccci_upgrade.model.composevalues import (
     ComposeNetwork,
     ComposeSecret,
     ComposeService,
-    ComposeUse,
     ComposeVolume,
 )
-from ccci_upgrade.model.interpolate import InterpolationError, interpolate
 from ccci_upgrade.model.swarm import Mount
-from ccci_upgrade.model.yamltree import Tree, YamlError, read_tree
-
-SECTIONS = ("configs", "secrets", "volumes", "networks")
-LARGEST = 8 * 1024 * 1024
-"""Characters all values together may grow to."""
 
 _SERVICE = re.compile("[a-zA-Z0-9._-]{1,128}")
 
@@ -48,20 +42,13 @@ class Parts:
         """Take the environment all files are interpolated with, and the stack's name."""
         self._env = env
         self._stack = stack
-        self._uses: dict[ComposeUse, None] = {}
+        self._trees = Trees(env)
         self._services: dict[str, Service] = {}
         self._objects: dict[str, dict[str, _Object]] = {section: {} for section in SECTIONS}
-        self._size = 0
 
     def add(self, file: str, text: str) -> None:
         """Lay one more file over the others."""
-        try:
-            tree = read_tree(text)
-        except YamlError as error:
-            raise ComposeError(f"{file}: {error}") from None
-        if not isinstance(tree, dict):
-            raise ComposeError(f"{file}: a mapping with services was expected")
-        root = Fields({key: self._filled(value, file, key) for key, value in tree.items()}, file)
+        root = Fields(self._trees.read(file, text), file)
         for name, part in root.each("services"):
             if not _SERVICE.fullmatch(name):
                 raise ComposeError(f"{part.where}: {name!r} is no name for a service")
@@ -91,7 +78,7 @@ class Parts:
             networks=tuple(
                 ComposeNetwork(key=k, name=o.name, external=o.external) for k, o in found["networks"]
             ),
-            uses=tuple(self._uses),
+            uses=self._trees.uses,
         )
 
     def _finished(self, name: str, part: Service) -> ComposeService:
@@ -150,24 +137,3 @@ class Parts:
             file=part.read("file", read.text),
             driver=part.read("driver", read.text),
         )
-
-    def _filled(self, value: Tree, file: str, path: str) -> Tree:
-        """Interpolate all texts of a tree, and note the names in use where Docker would act on them."""
-        if isinstance(value, dict):
-            return {k: self._filled(v, file, f"{path}.{k}") for k, v in value.items()}
-        if isinstance(value, list):
-            return [self._filled(v, file, f"{path}[{i}]") for i, v in enumerate(value)]
-        if not isinstance(value, str) or "$" not in value:
-            return value
-        where = f"{file} {path}"
-        try:
-            text, uses = interpolate(value, self._env)
-        except InterpolationError as error:
-            raise ComposeError(f"{where}: {error}") from None
-        self._size += len(text)
-        if self._size > LARGEST:
-            raise ComposeError(f"{where}: all values together grow past {LARGEST // 1024**2} MiB")
-        for use in uses if path.partition(".")[0] in ("services", *SECTIONS) else ():
-            found = ComposeUse(name=use.name, has_default=use.has_default, required=use.required, where=where)
-            self._uses[found] = None
-        return text
