@@ -6,6 +6,7 @@ A test compares the page with what this gives.
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from typer.testing import CliRunner
 
 from ccci_upgrade.cli.app import app
@@ -25,8 +26,19 @@ See [exit codes](exit-codes.md), [documents for scripts](json.md) and [configura
 
 def cli_page() -> str:
     """Give the whole page: the program's help, then each command's, in the program's order."""
-    names = [info.name or _callback_name(info.callback) for info in app.registered_commands]
-    return "\n".join([_HEAD, *_section(), *(line for name in names for line in _section(name))])
+    names = command_names(app)
+    return "\n".join([_HEAD, *_section(), *(line for name in names for line in _section(*name.split()))])
+
+
+def command_names(group: typer.Typer) -> list[str]:
+    """Every command that can be typed, in the program's order; those of groups with the group before them."""
+    names = [info.name or _callback_name(info.callback) for info in group.registered_commands]
+    for below in group.registered_groups:
+        inner = below.typer_instance
+        if inner is not None:
+            name = str(inner.info.name)
+            names += [name, *(f"{name} {each}" for each in command_names(inner))]
+    return names
 
 
 def _section(*words: str) -> Iterator[str]:

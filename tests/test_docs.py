@@ -24,7 +24,7 @@ from ccci_upgrade.model.probe_config import probe_from_config
 from ccci_upgrade.model.profile import profile
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
 from ccci_upgrade.model.version import Bump
-from scripts.docs import PAGE, cli_page
+from scripts.docs import PAGE, cli_page, command_names
 from scripts.man import PAGE as MAN_PAGE
 from scripts.man import man_page
 from tests.consoles import ROOT, SHOWN, Step, steps
@@ -189,7 +189,7 @@ def test_the_documents_page_has_every_command_and_its_keys() -> None:
     """The first table names the commands of the program and the keys of their data."""
     defs = schema()["$defs"]
     for command, cell, *_ in _table("json.md")[: len(_commands())]:
-        required = defs[f"{command.strip('`')}_data"]["required"]
+        required = defs[f"{command.strip('`').replace(' ', '_')}_data"]["required"]
         assert [f"`{key}" in cell for key in required] == [True] * len(required), command
 
     assert {row[0].strip("`") for row in _table("json.md")[: len(_commands())]} == _commands()
@@ -364,7 +364,8 @@ def _readme_steps(*programs: str) -> list[Step]:
 
 
 def _commands() -> set[str]:
-    return {str(getattr(info.callback, "__name__", "")) for info in app.registered_commands}
+    """Every command that can be typed, those of groups with the group before them."""
+    return set(command_names(app))
 
 
 def _file(folder: Path, text: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ccci_upgrade import __version__
-from ccci_upgrade.cli import completion
+from ccci_upgrade.cli import completion, practice
 
 app = typer.Typer(
     name="ccci-upgrade",
@@ -188,6 +188,9 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
 
     raise typer.Exit(commands.doctor(_shared(context, json=json, no_input=no_input)))
+
+
+app.add_typer(practice.app)
 
 
 def _shared(
