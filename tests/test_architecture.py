@@ -392,11 +392,15 @@ def test_help_is_quick(flag: str) -> None:
 
 
 def test_status_loads_neither_client_nor_prompts(tmp_path: Path) -> None:
-    """A timer may ask `status` every minute: it needs no web client and asks nobody."""
+    """A timer may ask `status` every minute: it needs no web client, asks nobody, and plans nothing.
+
+    The values of a plan alone cost two empty interpreter starts.
+    """
     config = tmp_path / "ccci-upgrade.toml"
     config.write_text('abra_dir = "abra"\nstate_dir = "state"\nserver = "ci.example.org"\n')
     (tmp_path / "abra" / "servers" / "ci.example.org").mkdir(parents=True)
-    heavy = {"httpx", "httpcore", "questionary", "prompt_toolkit"}
+    planning = {f"{PACKAGE}.model.{name}" for name in ("facts", "plan", "compose", "probe", "markers")}
+    heavy = {"httpx", "httpcore", "questionary", "prompt_toolkit"} | planning
 
     modules = loaded("--config", str(config), "status", "--json", "--offline")
 

@@ -1,24 +1,27 @@
 """Questions. The only module that knows questionary, and the only one that decides whether anyone is there."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import termios
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.errors import DeclinedError, TerminalError
-from ccci_upgrade.model.finding import Finding
-from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.console import Terminal
 from ccci_upgrade.ui.streams import ERR
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each command loads only what it needs
+    from collections.abc import Iterator
+
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
     from questionary import Question, Style
 
+    from ccci_upgrade.model.finding import Finding
+    from ccci_upgrade.model.plan import Plan
     from ccci_upgrade.ui.layout import Line
 
 
@@ -117,7 +120,7 @@ def at_terminal() -> bool:
         return False
 
 
-def _ask(question: "Question") -> object:
+def _ask(question: Question) -> object:
     """Ask; Ctrl-C and Ctrl-D answer with None, which is a no. questionary's own `ask` knows only the first."""
     try:
         return question.unsafe_ask()
@@ -126,7 +129,7 @@ def _ask(question: "Question") -> object:
 
 
 @contextlib.contextmanager
-def _ends() -> "Iterator[tuple[Input, Output]]":
+def _ends() -> Iterator[tuple[Input, Output]]:
     """The terminal's two ends: stdin, and stderr, for stdout belongs to the document.
 
     What was typed before the question could be read is thrown away: it answers nothing. The terminal is not
@@ -146,14 +149,14 @@ def _ends() -> "Iterator[tuple[Input, Output]]":
     yield source, output
 
 
-def _style() -> "Style":
+def _style() -> Style:
     import questionary  # noqa: PLC0415 - start-up time is measured
 
     plain = ("qmark", "answer", "pointer", "selected", "highlighted", "instruction", "text")
     return questionary.Style([("question", "bold"), *((name, "noinherit") for name in plain)])
 
 
-def _stop_at_end_of_input(question: "Question") -> None:
+def _stop_at_end_of_input(question: Question) -> None:
     """Make Ctrl-D end a menu too: questionary's does nothing there."""
     from prompt_toolkit.key_binding import (  # noqa: PLC0415 - start-up time is measured
         KeyBindings,
@@ -171,7 +174,7 @@ def _stop_at_end_of_input(question: "Question") -> None:
     question.application.key_bindings = merge_key_bindings([own, bindings] if own else [bindings])
 
 
-def _sentence(text: str) -> "list[Line]":
+def _sentence(text: str) -> list[Line]:
     from ccci_upgrade.ui.screens import line  # noqa: PLC0415 - start-up time is measured
 
     return [line(text, "", 2)]
