@@ -260,12 +260,13 @@ WORDS = 16 * 1024
 _TEND = """
 folder=$1 terminal=$2; shift 2
 [ -z "$terminal" ] || trap '' INT QUIT HUP
-exec 3<&0 </dev/null
-"$@" 3<&- & child=$!
-{ read -r nothing <&3; kill -TERM "$child"; sleep 2; kill -KILL "$child"; } >/dev/null 2>&1 &
+exec 3<&0 4>&2 </dev/null 2>/dev/null
+"$@" 2>&4 3<&- 4>&- & child=$!
+exec 4>&-
+{ read -r nothing <&3; kill -TERM "$child"; sleep 2; kill -KILL "$child"; } &
 watch=$!
 wait "$child"; code=$?
-kill "$watch" 2>/dev/null
+kill "$watch"
 rm -rf -- "$folder"
 exit "$code"
 """

@@ -97,7 +97,7 @@ class Forward:
             if link.ssh.ended:
                 return ssh.explain(self.target, link.ssh.words, "the connection was lost")
             if b"open failed" in link.ssh.words:
-                return ssh.refused(self.target, link.ssh.words)
+                return ssh.refused(self.target)
             clock.sleep(0.02)
         return EngineError(error.message, hint=ssh.by_hand(self.target), code=error.code)
 
@@ -112,7 +112,7 @@ class Forward:
     def _alive(self) -> _Link:
         with self._lock:
             link = self._link
-            if link is not None and not link.ssh.ended:
+            if link is not None and not link.ssh.ended and link.folder.exists():
                 return link
             if self._closed:
                 raise EngineError(f"the connection to {self.url} is closed", code="ssh")

@@ -96,7 +96,11 @@ def place(host: str, port: int) -> str:
 
 def explain(target: Target, said: bytes, otherwise: str) -> EngineError:
     """Make one error of what ssh said last; `otherwise` where it said nothing that is known."""
-    lines = [tame_line(line.strip()) for line in decode(said).replace("\r", "\n").split("\n") if line.strip()]
+    lines = [
+        tame_line(line.strip("@ \t"))
+        for line in decode(said).replace("\r", "\n").split("\n")
+        if line.strip("@ \t\n")
+    ]
     typed = " ".join(("ssh", *target.words))
     for needle, code, hint in _COMPLAINTS:
         line = next((line for line in reversed(lines) if needle in line), None)
@@ -123,22 +127,15 @@ _COMPLAINTS = (
         "`{ssh}` must work without a question: load your key with `ssh-add`, or have it allowed on the server",
     ),
     ("Could not resolve hostname", "ssh", "check the name, and `Host` in your ssh configuration"),
-    (
-        "administratively prohibited",
-        "ssh-forward",
-        "the server's sshd allows no forwarding: `AllowStreamLocalForwarding` and `AllowTcpForwarding`",
-    ),
 )
 """What ssh says, the gravest first: part of its words, our code, what to do."""
 
 
-def refused(target: Target, said: bytes) -> EngineError:
-    """Say that the server was reached and its Engine's socket was not."""
-    if b"prohibited" in said:
-        return explain(target, said, "")
+def refused(target: Target) -> EngineError:
+    """Say that the server was reached and its Engine's socket was not; sshd does not tell why."""
     return EngineError(
         f"{target.url} was reached by ssh, but its `{target.socket}` takes no connection",
-        hint=by_hand(target),
+        hint=f"{by_hand(target)}; its sshd must allow `AllowStreamLocalForwarding`",
         code="ssh-forward",
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ccci_upgrade.clock import now, ticks
+from ccci_upgrade.clock import now, sleep, ticks
 from ccci_upgrade.errors import EngineError, NotReadyError
 from ccci_upgrade.model.answer import read_answer
 from ccci_upgrade.model.certificate import judge_leaf
@@ -29,6 +29,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/curre
 _TICK = 0.1
 _STILL = 0.05
 """Seconds a connection must stay open: a proxy without its app behind it accepts, and closes at once."""
+_GOING = 0.3
 _STILL_FAR = 1.0
 """The same through ssh, which accepts before it knows whether the far side will."""
 
@@ -166,9 +167,19 @@ def _through(probe: Probe, deadline: float, door: "Door | None") -> ProbeResult:
         result = _ASK[probe.kind](probe, deadline, noted)
     except EngineError as error:
         return _not_run(probe, error.message, ticks())
-    if result.red and not all(path.exists() for path in used):
+    if result.red and _lost(used):
         return _not_run(probe, "the connection to the server was lost meanwhile", ticks())
     return result
+
+
+def _lost(sockets: Sequence[Path]) -> bool:
+    """Whether the way was lost: its sockets go with ssh, a moment after the connections through them."""
+    until = ticks() + _GOING
+    while all(path.exists() for path in sockets):
+        if ticks() >= until:
+            return False
+        sleep(0.02)
+    return True
 
 
 def _http(probe: Probe, deadline: float, door: "Door | None") -> ProbeResult:

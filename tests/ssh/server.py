@@ -140,7 +140,9 @@ class SshServer:
 
     def started(self) -> list[int]:
         """The numbers of all ssh processes there were."""
-        return [int(line.split()[0]) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        return (
+            [int(line.split()[0]) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        )
 
     def running(self) -> list[int]:
         """Those that are still there."""
@@ -149,8 +151,8 @@ class SshServer:
     def sockets(self) -> list[Path]:
         """The folders of sockets that some ssh was given, and that still exist."""
         text = self.log.read_text() if self.log.exists() else ""
-        words = [word for line in text.splitlines() for word in line.split() if word.endswith("/z:", 0, -1) or "/z:" in word]
-        return [folder for folder in {Path(word.partition(":")[0]).parent for word in words} if folder.exists()]
+        folders = {Path(word.partition(":")[0]).parent for word in text.split() if "/z:" in word}
+        return [folder for folder in folders if folder.exists()]
 
 
 def alive(pid: int) -> bool:
