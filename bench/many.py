@@ -2,16 +2,15 @@
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from bench.measure import Effort, Row, paired, program, ratio_row, seconds
+from bench.practice import DEPLOYED, practice_engine
 from bench.proxy import far_away
-from bench.server import DEPLOYED, app
 from tests.gitrepo import GitRepo
 
 SERVERS = 10
@@ -19,7 +18,6 @@ APPS = 10
 BAR = 1.5
 ROUND_TRIP = 0.04
 _RUNS = 7
-_ROOT = Path(__file__).parents[1]
 _BIG = "big.example.org"
 
 
@@ -30,8 +28,8 @@ def measure(effort: Effort) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         folder = Path(name)
         _recipes(folder / "abra", apps * servers)
-        sockets = {server: stack.enter_context(_server(folder, server, apps)) for server in names}
-        big = stack.enter_context(_server(folder, _BIG, apps * servers))
+        sockets = {server: stack.enter_context(_engine(folder, server, apps)) for server in names}
+        big = stack.enter_context(_engine(folder, _BIG, apps * servers))
         far = {server: folder / f"{server}.far" for server in names}
         for server, socket in sockets.items():
             stack.enter_context(far_away(far[server], socket, ROUND_TRIP))
@@ -61,8 +59,8 @@ def _all_against_slowest(
     ours = statistics.median(whole)
     slowest = max(statistics.median(found) for found in alone.values())
     method = (
-        f"`status --json --offline` of {SERVERS} servers with {APPS} apps each (an Engine that costs next to nothing, "
-        f"one process each, all on this machine's cores{where}), the same {APPS} recipes everywhere; the peer is "
+        f"`status --json --offline` of {SERVERS} servers with {APPS} apps each (practice Engines, one "
+        f"process each, all on this machine's cores{where}), the same {APPS} recipes everywhere; the peer is "
         f"`--server NAME` for the slowest of them; median of {len(whole)} interleaved runs each"
     )
     return Row(
@@ -102,15 +100,13 @@ def _status(folder: Path, config: Path, server: str | None = None) -> Callable[[
     return program(argv, env=env, cwd=folder)
 
 
-@contextmanager
-def _server(folder: Path, name: str, apps: int) -> Iterator[Path]:
-    place = folder / name
-    place.mkdir()
-    argv = (sys.executable, "-m", "bench.server", str(place), name, str(apps))
-    with subprocess.Popen(argv, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        if child.stdout is None or child.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"the Engine of {name} did not start")
-        yield place / "docker.sock"  # the child ends with its standard input
+def _engine(folder: Path, server: str, apps: int) -> AbstractContextManager[Path]:
+    return practice_engine(folder / server, [_app(number, server) for number in range(apps)])
+
+
+def _app(number: int, server: str) -> str:
+    """An app's name; its recipe is the first part."""
+    return f"recipe{number}.{server}"
 
 
 def _recipes(abra: Path, count: int) -> None:
@@ -124,7 +120,7 @@ def _envs(abra: Path, apps: dict[str, int]) -> None:
         folder = abra / "servers" / server
         folder.mkdir(parents=True)
         for number in range(count):
-            name = app(number, server)
+            name = _app(number, server)
             (folder / f"{name}.env").write_text(f"TYPE=recipe{number}:{DEPLOYED}\nDOMAIN={name}\n")
 
 

@@ -24,7 +24,7 @@ ABSENT = NotRun(measure="absent", needs="root")
 
 @pytest.mark.parametrize(
     ("measure", "rows"),
-    [(starts.measure, 6), (notes.measure, 1), (probes.measure, 1), (faraway.measure, 3), (many.measure, 3)],
+    [(starts.measure, 7), (notes.measure, 1), (probes.measure, 1), (faraway.measure, 3), (many.measure, 3)],
     ids=["starts", "notes", "probes", "faraway", "many"],
 )
 def test_a_measure_that_needs_no_engine_works(measure: Callable[[Effort], list[Row]], rows: int) -> None:
