@@ -1,13 +1,18 @@
 """Each scenario is played on a private dockerd (marked `swarm`) and on the practice engine, which needs nothing."""
 
+import http.client
 import itertools
+import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ccci_upgrade.practice.engine import PracticeEngine
 from tests.contract.lab import Lab, cleaned
+from tests.contract.specs import NEW, OLD
 from tests.swarm.harness import Engine, missing, running_engine
 
 _HERE = Path(__file__).parent
@@ -36,7 +41,17 @@ def dockerd() -> Iterator[Engine]:
         yield started
 
 
-@pytest.fixture(params=["real"])
+@pytest.fixture(scope="session")
+def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give the socket of a practice engine that has the images the scenarios use."""
+    folder = tmp_path_factory.mktemp("practice")
+    images = {reference: {"local": True} for reference in (OLD, NEW)}
+    (folder / "registry.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+    with PracticeEngine(folder) as engine:
+        yield engine.socket
+
+
+@pytest.fixture(params=["real", "practice"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Give one of the two Engines, with a stack of the scenario's own on it."""
     with cleaned(_lab(request)) as ours:
@@ -45,8 +60,30 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 def _lab(request: pytest.FixtureRequest) -> Lab:
     stack = next(_STACKS)
+    if request.param == "practice":
+        return Lab(request.getfixturevalue("practice"), stack, reach=_reach, free_port=_free_port)
     engine: Engine = request.getfixturevalue("dockerd")
     return Lab(engine.socket, stack, reach=engine.get, free_port=_PORTS.__next__)
+
+
+def _reach(port: int, path: str) -> tuple[int, str]:
+    """Ask an app on this machine; 0 and "" where nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _is_real(item: pytest.Item) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from ccci_upgrade.tools.engine import Answer, Engine, Json
 from ccci_upgrade.tools.unixhttp import UnixConnection
 from tests.contract.jsontree import Tree, number, rows, text, tree
-from tests.contract.recorder import Recorder
+from tests.contract.recorder import LOOK, Recorder
 from tests.contract.specs import STACK, service
 
 T = TypeVar("T")
@@ -51,9 +51,10 @@ class Lab:
         return spec
 
     def start(self, name: str, **how: object) -> Tree:
-        """Create a service and wait until all its replicas run."""
+        """Create a service and wait until all its replicas run, and a recorder has seen it."""
         spec = self.create(name, **how)
         self.settled(name)
+        time.sleep(2 * LOOK)
         return spec
 
     def inspect(self, name: str) -> Tree:

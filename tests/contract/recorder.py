@@ -2,7 +2,7 @@
 
 A look is made every 50 ms, and events are read beside it. What a look may miss is left out of a story: the states
 of a task before `running`, `running` of one that failed or finished by itself, and a task that was taken away
-within `BRIEF` seconds of its start. `UpdateStatus` is read from events, for `rollback_started` may last 2 ms.
+before a look saw it run. `UpdateStatus` is read from events, for `rollback_started` may last 2 ms.
 """
 
 import re
@@ -18,7 +18,6 @@ from tests.contract.jsontree import Tree, number, rows, text, tree
 from tests.contract.specs import STACK
 
 LOOK = 0.05
-BRIEF = 0.3
 _PASSING = ("new", "pending", "assigned", "accepted", "preparing", "ready", "starting")
 _TAKEN = ("shutdown", "remove")
 _ENDED = ("complete", "failed", "shutdown", "rejected", "orphaned", "remove")
@@ -27,30 +26,24 @@ _ID = re.compile(r"\b(?:[0-9a-z]{25}|[0-9a-f]{64}|[0-9a-f]{12})\b")
 
 @dataclass(kw_only=True, slots=True)
 class TaskStory:
-    """One task: the states it was seen in with the second of the first look at each, and its end."""
+    """One task: the states it was seen in, and its end."""
 
     image: str
     created: str
-    states: list[tuple[str, float]] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
     desired: str = ""
     error: str = ""
     code: int | None = None
 
     def line(self) -> str:
         """Tag, state, exit code, and the Engine's words for its error; "" where it never came to run."""
-        last = self.states[-1][0]
-        if last in _PASSING or (last in _TAKEN and self._ran() < BRIEF):
+        last = self.states[-1]
+        if last in _PASSING or (last in _TAKEN and "running" not in self.states):
             return ""
         told = [self.image.rpartition(":")[2], *(["running"] if last in _TAKEN else []), last]
         if last in _ENDED and last != "rejected" and self.code is not None:
             told.append(f"exit {self.code}")
         return " ".join(told) + (f" ({plain(self.error)})" if self.error else "")
-
-    def _ran(self) -> float:
-        """Seconds from the first look at `running` to the next state; 0 where none saw it."""
-        ends = [first for _, first in self.states[1:]] + [float("inf")]
-        spans = zip(self.states, ends, strict=True)
-        return next((end - first for (state, first), end in spans if state == "running"), 0.0)
 
 
 class Recorder:
@@ -148,8 +141,8 @@ class Recorder:
     def _listening(self) -> None:
         query: dict[str, Json] = {"since": f"{self._since:.6f}"}
         try:
-            lines = self._engine.lines("GET", "/events", query, seconds=60, cancelled=self._stop.is_set)
-            self._events.extend(lines)
+            for line in self._engine.lines("GET", "/events", query, seconds=60, cancelled=self._stop.is_set):
+                self._events.append(line)
         except EngineError as error:
             self._failed = error
 
@@ -162,21 +155,20 @@ class Recorder:
             _append(self._updates.setdefault(name, []), text(service, "UpdateStatus", "State") or "null")
             if said := text(service, "UpdateStatus", "Message"):
                 _append(self._messages.setdefault(name, []), plain(said))
-        now = time.monotonic()
         for task in rows(self._engine.get("/tasks", {"filters": wanted})):
             if name := names.get(text(task, "ServiceID"), ""):
-                self._see(self._tasks.setdefault((name, number(task, "Slot") or 0), {}), task, now)
+                self._see(self._tasks.setdefault((name, number(task, "Slot") or 0), {}), task)
 
     @staticmethod
-    def _see(stories: dict[str, TaskStory], task: Tree, now: float) -> None:
+    def _see(stories: dict[str, TaskStory], task: Tree) -> None:
         story = stories.setdefault(
             text(task, "ID"),
             TaskStory(image=text(task, "Spec", "ContainerSpec", "Image"), created=text(task, "CreatedAt")),
         )
         status = tree(task, "Status")
         state = text(status, "State")
-        if not story.states or story.states[-1][0] != state:
-            story.states.append((state, now))
+        if not story.states or story.states[-1] != state:
+            story.states.append(state)
         story.desired = text(task, "DesiredState")
         story.error = text(status, "Err")
         story.code = number(status, "ContainerStatus", "ExitCode")

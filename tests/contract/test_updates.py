@@ -1,10 +1,13 @@
 """Rolling updates: what a client sees of services and tasks while Swarm moves, and what it says at the end."""
 
+import time
+
 import pytest
 
 from ccci_upgrade.tools.swarm import spec_hash
 from tests.contract.jsontree import number, text, tree
 from tests.contract.lab import Lab
+from tests.contract.recorder import LOOK
 from tests.contract.specs import NEW, OLD
 
 FAILED = "v3.0.1 failed exit 1 (task: non-zero exit (1))"
@@ -33,6 +36,7 @@ def test_create_scale_remove(lab: Lab) -> None:
         assert lab.inspect("app").get("UpdateStatus") is None
         lab.change("app", replicas=3)
         lab.settled("app")
+        time.sleep(2 * LOOK)
         lab.change("app", replicas=1)
         lab.until(lambda: len(lab.containers("app")) < 3, "containers of slots that are gone are taken away")
         lab.settled("app")
@@ -121,6 +125,7 @@ def test_updates_that_exit_at_once(lab: Lab) -> None:
             lab.create(name, **how(order, action))
         for name in names.values():
             lab.settled(name)
+        time.sleep(2 * LOOK)
         for (order, action), name in names.items():
             lab.change(name, **how(order, action), image=NEW, env={"EXIT": "1"})
         for pair, name in names.items():
