@@ -74,8 +74,10 @@ class _UnixSocket(socket.socket):
 
     def _wait(self, cancelled: Callable[[], bool], seconds: float) -> None:
         deadline = clock.ticks() + seconds
-        while not select.select([self], [], [], CANCEL_SECONDS)[0]:
-            if cancelled():
+        while True:
+            if cancelled():  # asked first: a stream that is never silent must end too
                 raise CancelledError
+            if select.select([self], [], [], CANCEL_SECONDS)[0]:
+                return
             if clock.ticks() >= deadline:
                 raise TimeoutError("timed out")
