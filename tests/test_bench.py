@@ -32,7 +32,7 @@ def test_a_measure_that_needs_no_engine_works(measure: Callable[[Effort], list[R
     found = measure(TINY)
 
     assert len(found) == rows
-    assert all(row.value > 0 and row.ours and row.peer and not row.failed for row in found)
+    assert all(row.ours and row.peer and not row.failed for row in found)
 
 
 def test_every_measure_is_in_the_table() -> None:
