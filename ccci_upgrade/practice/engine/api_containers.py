@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ccci_upgrade import clock
 from ccci_upgrade.practice.engine.images import plain
 from ccci_upgrade.practice.engine.logs import frames
 from ccci_upgrade.practice.engine.routes import Host, Route, body_of, filters, has_labels
@@ -187,13 +188,14 @@ def _summary(world: World, container: Container) -> Tree:
     words = {"created": "Created", "running": "Up", "exited": f"Exited ({container.code})"}
     health = f" ({container.health})" if container.health and container.state == "running" else ""
     known = world.images.local(container.image)
+    moment = clock.parse_stamp(container.created)
     return {
         "Id": container.id,
         "Names": [f"/{container.name}"],
         "Image": container.image,
         "ImageID": known.id if known else "",
         "Command": "/app",
-        "Created": 0,
+        "Created": int(moment.timestamp()) if moment else 0,
         "Ports": [],
         "Labels": dict(container.labels),
         "State": container.state,

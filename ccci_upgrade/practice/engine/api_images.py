@@ -10,6 +10,8 @@ from ccci_upgrade.practice.engine.wire import Answer, Request, as_json
 from ccci_upgrade.practice.engine.world import RefusedError
 
 SIZE = 4 << 20
+CREATED = 1767225600
+"""When every image was made, as lists say it; a single one says the same day in words."""
 
 
 def listed(host: Host, request: Request, _: str) -> Answer:
@@ -20,7 +22,7 @@ def listed(host: Host, request: Request, _: str) -> Answer:
     for tag, each in host.world.images.here().items():
         by_id.setdefault(each.id, []).append(tag)
         known[each.id] = each
-    return as_json([_summary(known[name], tags) for name, tags in by_id.items()])
+    return as_json([_summary(known[name], tags) | {"Created": CREATED} for name, tags in by_id.items()])
 
 
 def inspect(host: Host, request: Request, ref: str) -> Answer:
@@ -100,7 +102,8 @@ def distribution(host: Host, request: Request, ref: str) -> Answer:
 def _local(host: Host, ref: str) -> Known:
     known = host.world.images.local(ref)
     if known is None:
-        raise RefusedError(404, f"No such image: {ref if '@' in ref else plain(ref)}")
+        name = ref if "@" in ref else plain(ref)
+        raise RefusedError(404, f"no such image: {name}: No such image: {name}")
     return known
 
 

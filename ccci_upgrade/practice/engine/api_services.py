@@ -41,7 +41,6 @@ def create(host: Host, request: Request, _: str) -> Answer:
     world.changed(service)
     service.created = service.updated
     _open_ingress(host, service)
-    world.events.tell("service", "create", service.id, {"name": name})
     return as_json({"ID": service.id}, 201)
 
 
@@ -74,7 +73,6 @@ def update(host: Host, request: Request, name: str) -> Answer:
     _replace(service, service.previous if back and service.previous else spec, back=back)
     host.world.changed(service)
     _open_ingress(host, service)
-    host.world.events.tell("service", "update", service.id, {"name": text(service.spec, "Name")})
     return as_json({"Warnings": None})
 
 
@@ -129,7 +127,9 @@ def task_shown(host: Host, task: Task) -> Tree:
         status["Err"] = task.err
     if task.container is not None:
         status["ContainerStatus"] = _container_status(task.container)
-    status["PortStatus"] = {}
+    ports = rows(task.endpoint, "Ports") if task.state == State.RUNNING else []
+    bound: list[Json] = [dict(each) for each in ports if each.get("PublishMode") == "host"]
+    status["PortStatus"] = {"Ports": bound} if bound else {}
     shown: Tree = {
         "ID": task.id,
         "Version": {"Index": task.index},

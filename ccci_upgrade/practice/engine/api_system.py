@@ -66,6 +66,11 @@ def info(host: Host, request: Request, _: str) -> Answer:
             "ContainersStopped": len(states) - states.count("running"),
             "Images": len(world.images.here()),
             "Warnings": None,
+            "Plugins": {
+                "Volume": ["local"],
+                "Network": ["bridge", "host", "null", "overlay"],
+                "Log": ["json-file"],
+            },
             "Swarm": {
                 "NodeID": world.node_id,
                 "NodeAddr": "127.0.0.1",

@@ -132,11 +132,11 @@ class Clockwork:
         return True
 
     def _look(self) -> None:
-        for call in self.on_change:
-            self._guarded(call)
         for process in list(self._waiting):
             if not process.done and process.until is not None and process.until():
                 self._step(process, came=True)
+        for call in self.on_change:
+            self._guarded(call)
 
     def _step(self, process: Process, *, came: bool) -> None:
         self._forget(process)

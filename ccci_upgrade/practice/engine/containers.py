@@ -8,6 +8,9 @@ from ccci_upgrade.practice.engine.tree import number, seconds, sub, words
 from ccci_upgrade.practice.engine.world import World, stamp
 
 KILLED = 137
+STOPPING = 0.15
+"""Seconds an app takes to end when it is told to."""
+
 LINES = 2000
 """Lines of log that are kept of one container."""
 
@@ -65,7 +68,7 @@ class Containers:
         if container.state == "running":
             self.world.tell(container, "kill", signal="15")
             deaf = bool(container.env.get("IGNORE_TERM"))
-            yield Pause(seconds=grace if deaf else 0.02, until=lambda: container.state != "running")
+            yield Pause(seconds=grace if deaf else STOPPING, until=lambda: container.state != "running")
             if container.state == "running" and deaf:
                 self.world.tell(container, "kill", signal="9")
             self.exit(container, KILLED if deaf else 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ccci_upgrade.practice.engine.routes import Host
 from ccci_upgrade.practice.engine.things import Container
 from ccci_upgrade.practice.engine.wire import Request
+from ccci_upgrade.practice.engine.world import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,8 @@ class Line:
 def frames(host: Host, request: Request, found: list[Container]) -> bytes:
     """The lines of these containers by time, each in a frame: stream, three zeros, length."""
     streams = [number for number, name in ((1, "stdout"), (2, "stderr")) if request.flag(name)]
+    if not streams:
+        raise RefusedError(400, "Bad parameters: you must choose at least one stream")
     lines = [
         Line(moment=moment, stream=stream, text=text, container=container)
         for container in found

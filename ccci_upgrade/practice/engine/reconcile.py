@@ -18,13 +18,14 @@ class Reconciler:
 
     def look(self) -> None:
         """One look at all that changed; called by the clockwork."""
+        # First restarts, then updates: so a slot whose task failed is clean again when a rollback looks at it.
+        self._tasks.restart_ended()
         while self.world.dirty:
             name = next(iter(self.world.dirty))
             del self.world.dirty[name]
             service = self.world.services.get(name)
             if service is not None:
                 self._reconcile(service)
-        self._tasks.restart_ended()
 
     def removed(self, service: Service) -> None:
         """A service was deleted: its tasks go, each in its time."""

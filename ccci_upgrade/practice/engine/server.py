@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shutil
 import socket
 import threading
 from io import BufferedReader
@@ -120,6 +121,7 @@ class PracticeEngine:
             self._stopped = True
             self._host.clockwork.stop()
             self._host.doors.stop()
+            shutil.rmtree(self.folder / "roots", ignore_errors=True)
             self.socket.unlink(missing_ok=True)
 
     def _remove_stale(self) -> None:

@@ -28,7 +28,7 @@ class State(IntEnum):
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Service:
-    """One service; `spec_version` tells specs apart, `index` every change of the object."""
+    """One service; `spec_version` tells specs apart, `index` every change; `told` is what events said last."""
 
     id: str
     spec: Tree
@@ -39,6 +39,7 @@ class Service:
     previous: Tree | None = None
     previous_version: int = 0
     update: Tree | None = None
+    told: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ from ccci_upgrade.practice.engine.things import (
     Task,
     Volume,
 )
-from ccci_upgrade.practice.engine.tree import Tree, labels
+from ccci_upgrade.practice.engine.tree import Tree, labels, sub, text
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -151,8 +151,25 @@ class World:
         """Give a service a new index, and have the orchestrator look at it."""
         service.index = self.next_index()
         service.updated = stamp()
+        self._tell_service(service)
         self.dirty[service.id] = None
         self.clockwork.touch()
+
+    def _tell_service(self, service: Service) -> None:
+        """An event for every change, with what changed, as moby's `logServiceEvent` words it."""
+        replicas = sub(service.spec, "Mode", "Replicated").get("Replicas")
+        now = {
+            "image": text(service.spec, "TaskTemplate", "ContainerSpec", "Image"),
+            "replicas": str(replicas) if isinstance(replicas, int) else "",
+            "updatestate": text(service.update, "State"),
+        }
+        attributes = {"name": text(service.spec, "Name")}
+        for key, value in now.items():
+            if service.told and value and value != service.told[key]:
+                attributes |= {f"{key}.old": service.told[key]} if service.told[key] else {}
+                attributes[f"{key}.new"] = value
+        self.events.tell("service", "update" if service.told else "create", service.id, attributes)
+        service.told = now
 
     def service(self, name: str) -> Service | None:
         """A service by id, name, or the beginning of its id."""
