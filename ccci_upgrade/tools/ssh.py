@@ -102,33 +102,44 @@ def explain(target: Target, said: bytes, otherwise: str) -> EngineError:
         if line.strip("@ \t\n")
     ]
     typed = " ".join(("ssh", *target.words))
-    for needle, code, hint in _COMPLAINTS:
-        line = next((line for line in reversed(lines) if needle in line), None)
+    for known in _COMPLAINTS:
+        line = next((line for line in reversed(lines) if known.needle in line), None)
         if line is not None:
-            return _failed(target, line, hint.format(ssh=typed, host=_known_as(target)), code)
+            return _failed(target, line, known.hint.format(ssh=typed, host=_known_as(target)), known.code)
     hint = f"`{typed}` must work without a question; try it"
     return _failed(target, lines[-1] if lines else otherwise, hint, "ssh")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Complaint:
+    """Part of ssh's words, our code, and what to do."""
+
+    needle: str
+    hint: str
+    code: str = "ssh"
+
+
 _COMPLAINTS = (
-    (
-        "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "ssh-host-key",
-        "was the server made anew? Compare its new key there, then forget the old: `ssh-keygen -R '{host}'`",
+    _Complaint(
+        needle="REMOTE HOST IDENTIFICATION HAS CHANGED",
+        code="ssh-host-key",
+        hint="was the server made anew? Compare its new key there, then forget the old: `ssh-keygen -R '{host}'`",
     ),
-    (
-        "Host key verification failed",
-        "ssh-host-key",
-        "this machine does not know the server's key: type `{ssh}` once and compare the key it shows",
+    _Complaint(
+        needle="Host key verification failed",
+        code="ssh-host-key",
+        hint="this machine does not know the server's key: type `{ssh}` once and compare the key it shows",
     ),
-    (
-        "Permission denied",
-        "ssh-denied",
-        "`{ssh}` must work without a question: load your key with `ssh-add`, or have it allowed on the server",
+    _Complaint(
+        needle="Permission denied",
+        code="ssh-denied",
+        hint="`{ssh}` must work without a question: load your key with `ssh-add`, or have it allowed there",
     ),
-    ("Could not resolve hostname", "ssh", "check the name, and `Host` in your ssh configuration"),
+    _Complaint(
+        needle="Could not resolve hostname", hint="check the name, and `Host` in your ssh configuration"
+    ),
 )
-"""What ssh says, the gravest first: part of its words, our code, what to do."""
+"""What ssh says, the gravest first."""
 
 
 def refused(target: Target) -> EngineError:

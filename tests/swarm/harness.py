@@ -222,7 +222,7 @@ class Engine:
     ) -> subprocess.Popen[str]:
         """Start a program in the Engine's network, for tests that signal it: the child is the program itself."""
         return subprocess.Popen(
-            self._beside(argv),
+            self.beside(argv),
             stdin=subprocess.PIPE if data else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -237,7 +237,7 @@ class Engine:
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, seconds: float = 60.0
     ) -> "pexpect.spawn[str]":
         """Start a program in the Engine's network at a terminal of 40 by 120."""
-        first, *rest = self._beside(argv)
+        first, *rest = self.beside(argv)
         environment = _clean_env() | {"TERM": "xterm-256color"} | dict(env or {})
         return pexpect.spawn(
             first,
@@ -281,10 +281,11 @@ class Engine:
             assert time.monotonic() < deadline, f"{otherwise}; see the end of its log:\n{self._log_end()}"
             time.sleep(0.1)
 
-    # --- inner matters ------------------------------------------------------------------------------------
-
-    def _beside(self, argv: Sequence[str]) -> list[str]:
+    def beside(self, argv: Sequence[str]) -> list[str]:
+        """Give the command that runs `argv` in the Engine's network."""
         return ["nsenter", f"--net=/proc/{self._keeper.pid}/ns/net", "--", *argv]
+
+    # --- inner matters ------------------------------------------------------------------------------------
 
     def _start_mesh(self) -> None:
         """Forward a host port to the service by name, whichever task is behind it."""
