@@ -40,10 +40,9 @@ def faults(rows: Sequence[tuple[str, str, bool]], tips: Iterable[Tip]) -> Iterat
     cells = [
         (
             Text(tame_line(name), style="bold"),
-            Text("now" if active else "", style="magenta"),
-            Text(tame_line(text)),
+            Text.assemble(("caused now: " if active else "", "bold magenta"), tame_line(text)),
         )
         for name, text, active in rows
     ]
-    yield Grid(columns=("name", "", "what it does"), rows=cells)
+    yield Grid(columns=("name", "what it does"), rows=cells)
     yield from guide((), tips)

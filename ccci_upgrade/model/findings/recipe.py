@@ -16,7 +16,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             severity=Severity.BLOCK,
             title="abra's checkout of the recipe has changes of its own",
             evidence=facts.recipe.dirty[:10],
-            remedy=f"git -C {facts.recipe.path} status  # then stash or remove them: abra refuses to go on",
+            remedy=f"stash or remove what this shows, abra goes on with a clean checkout only: git -C {facts.recipe.path} status",
         )
     if facts.recipe.stale:
         yield Finding(

@@ -1,9 +1,10 @@
 """Faults of the Engine and of the apps on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ccci_upgrade.practice import engineroom
 from ccci_upgrade.practice.faults.kinds import Caused, Fault, forget, newest, subject
+from ccci_upgrade.practice.world import writing
 from ccci_upgrade.practice.world.place import Mark, Place, app, service, stack
 from ccci_upgrade.practice.world.recipes import PRACTICE
 from ccci_upgrade.tools.engine import Json
@@ -36,14 +37,18 @@ def _slow(_place: Place, mark: Mark) -> Caused:
     )
 
 
-def _image_nowhere(_place: Place, mark: Mark) -> Caused:
+def _image_nowhere(place: Place, mark: Mark) -> Caused:
     recipe = subject(mark)
     image = next(source.images()[-1] for source in PRACTICE if source.name == recipe)
-    engineroom.fault(mark, {"forget_image": image})
+    writing.write_registry(place, without=image)
     return Caused(
         did=f"{image}, which {newest(recipe)} needs, is neither here nor in any registry",
         see=(f"ccci-upgrade plan {recipe}",),
     )
+
+
+def _image_back(place: Place, _mark: Mark, _kept: Mapping[str, str]) -> None:
+    writing.write_registry(place)
 
 
 def _volume_lost(_place: Place, mark: Mark) -> Caused:
@@ -89,7 +94,7 @@ FAULTS = (
         name="image-nowhere",
         summary="the next version's image cannot be pulled",
         cause=_image_nowhere,
-        mend=forget,
+        mend=_image_back,
     ),
     Fault(
         name="volume-lost",

@@ -16,7 +16,8 @@ PAGES = {"traefik": "/api/version", "keycloak": "/realms/master", "drone": "/hea
 MARK = ".ccci-practice.json"
 FORMAT = 1
 OURS = (
-    "abra", "bin", "cache", "origins", "state", "ccci-upgrade.toml", "engine.log", "engine.sock", "registry.json",
+    "abra", "bin", "cache", "origins", "state", "volumes", "ccci-upgrade.toml", "engine.log", "engine.sock",
+    "registry.json",
     MARK,
 )  # fmt: skip
 """Every name at the top of a practice host; all below them is ours too. The mark goes last."""
@@ -141,7 +142,9 @@ def find_place(folder: Path | None) -> Place:
     except RuntimeError as error:
         raise UsageError("`~` leads to nobody's home folder", hint="write the path in full") from error
     if not str(root).isprintable():
-        raise UsageError(f"the folder {str(root)!r} has a name that no configuration can hold", hint="name another")
+        raise UsageError(
+            f"the folder {str(root)!r} has a name that no configuration can hold", hint="name another"
+        )
     return Place(root=Path(os.path.normpath(root)))
 
 

@@ -52,8 +52,17 @@ def fill(place: Place, mark: Mark) -> None:
     place.abra.parent.mkdir()
     place.abra.write_text(_wrapper(place, mark), encoding="utf-8")
     place.abra.chmod(0o755)
-    place.registry.write_text(json.dumps(_registry(), indent=1), encoding="utf-8")
+    write_registry(place)
     place.config.write_text(_config(place, mark), encoding="utf-8")
+
+
+def write_registry(place: Place, *, without: str = "") -> None:
+    """Say what images there are: the installed versions' are here, all others are pulled."""
+    local = {image for source in PRACTICE for image in _installed(source)}
+    listed = {ref: {"local": ref in local, "seconds": PULL_SECONDS} for ref in images() if ref != without}
+    fresh = place.registry.with_suffix(".new")
+    fresh.write_text(json.dumps({"images": listed}, indent=1), encoding="utf-8")
+    fresh.replace(place.registry)  # the engine may read it at any time
 
 
 def sweep(private: str) -> None:
@@ -71,13 +80,6 @@ def _wrapper(place: Place, mark: Mark) -> str:
         "export DOCKER_HOST ABRA_DIR PYTHONPATH\n"
         f'exec {shlex.quote(sys.executable)} -m ccci_upgrade.practice.abra "$@"\n'
     )
-
-
-def _registry() -> dict[str, object]:
-    """The installed versions' images are here, all others are pulled."""
-    local = {image for source in PRACTICE for image in _installed(source)}
-    listed = {ref: {"local": ref in local, "seconds": PULL_SECONDS} for ref in images()}
-    return {"images": listed}
 
 
 def _installed(source: Source) -> tuple[str, ...]:
