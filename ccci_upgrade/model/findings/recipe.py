@@ -16,7 +16,7 @@ def find(facts: Facts) -> Iterator[Finding]:
             severity=Severity.BLOCK,
             title="abra's checkout of the recipe has changes of its own",
             evidence=facts.recipe.dirty[:10],
-            remedy=f"stash or remove what this shows, abra goes on with a clean checkout only: git -C {facts.recipe.path} status",
+            remedy=f"abra wants a clean one, stash or remove what this shows: git -C {facts.recipe.path} status",
         )
     if facts.recipe.stale:
         yield Finding(
