@@ -1,7 +1,5 @@
 """One server, opened: which Engine, which Swarm, which apps. The start of every command."""
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from ccci_upgrade.model.profile import profile
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.abra import Abra
 from ccci_upgrade.tools.apps import AppFile, find_servers, read_apps
+from ccci_upgrade.tools.contexts import context_host
 from ccci_upgrade.tools.engine import Engine
 from ccci_upgrade.tools.swarm import Cluster, Swarm
 
@@ -163,7 +162,7 @@ def read_server(config: Config, server: str) -> tuple[tuple[App, ...], tuple[Bro
 
 def engine_place(config: Config, server: str) -> "Path | Target":
     """Where a server's Engine is: as configured, else by its Docker context, else this machine's own."""
-    said = config.docker_hosts.get(server) or _context_host(server)
+    said = config.docker_hosts.get(server) or context_host(server)
     if not said and server == "default":
         said = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not said:
@@ -183,17 +182,6 @@ def engine_place(config: Config, server: str) -> "Path | Target":
             code="docker-host",
         )
     return Path(said.removeprefix("unix://"))
-
-
-def _context_host(server: str) -> str:
-    """Docker keeps a context under the SHA-256 of its name."""
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    meta = folder / "contexts" / "meta" / hashlib.sha256(server.encode()).hexdigest() / "meta.json"
-    try:
-        host = json.loads(meta.read_bytes())["Endpoints"]["docker"]["Host"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return host if isinstance(host, str) else ""
 
 
 def _app(file: AppFile, settings: AppSettings) -> App | BrokenApp:

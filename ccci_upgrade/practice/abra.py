@@ -1,8 +1,8 @@
 """A stand-in for abra: `python -m ccci_upgrade.practice.abra ARGS`.
 
-The documented subset of abra 0.13, on a real Engine through the docker client and on real git recipes in
-`$ABRA_DIR`. What goes wrong with abra goes wrong here on order: see `habits`. Fatal lines go to standard
-output and the exit code is 1, as with abra.
+The documented subset of abra 0.13, on any Engine's socket and on real git recipes in `$ABRA_DIR`. What goes
+wrong with abra goes wrong here on order: see `habits`. Fatal lines go to standard output and the exit code is 1,
+as with abra.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
         console.fatal(str(error))
         return 1
     except StoppedError as stopped:
-        end_all()  # a docker client that went on would still change the stack after we said we stopped
+        end_all()  # a git that went on would still change the recipe after we said we stopped
         console.fatal(f"stopped by signal {stopped.number}, the deployment goes on by itself")
         return 128 + stopped.number
     return 0

@@ -6,7 +6,6 @@ only after Swarm converged.
 
 import os
 import signal
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from ccci_upgrade.practice import composefiles, converge
 from ccci_upgrade.practice.apps import App, find
 from ccci_upgrade.practice.commandline import Call
 from ccci_upgrade.practice.console import Console, FatalError
-from ccci_upgrade.practice.dockercli import Docker, ServiceView
 from ccci_upgrade.practice.habits import Habits
 from ccci_upgrade.practice.recipes import Checkout, open_recipe
+from ccci_upgrade.practice.swarmclient import Docker, ServiceView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,11 +193,8 @@ def _labels(target: Target, chosen: RecipeVersion | None, pin: str) -> dict[str,
 def _deploy_stack(
     scene: Scene, target: Target, env: dict[str, str], active: composefiles.Active, labels: dict[str, str]
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="abra-") as folder:
-        extra = Path(folder) / "labels.json"
-        composefiles.write_labels(extra, active.version, labels)
-        words = target.docker.deploy(target.app.stack, [*active.files, extra], env=env)
-    scene.console.plain(words)
+    files = [*active.files, composefiles.labels_file(labels)]
+    scene.console.plain(target.docker.deploy(target.app.stack, files, folder=target.recipe.path, env=env))
 
 
 def _overview(scene: Scene, target: Target, pin: str, active: composefiles.Active) -> None:

@@ -1,7 +1,6 @@
-"""What the stand-in itself must know of a recipe's compose files; the docker client reads the rest."""
+"""What the stand-in itself must know of a recipe's compose files; `stackfiles` reads the rest."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,13 @@ from ccci_upgrade.model.compose import Compose, ComposeError, compose_files, rea
 from ccci_upgrade.practice.console import FatalError
 from ccci_upgrade.text import decode
 
-_VERSION = re.compile(r"^version:\s*[\"']?([0-9.]+)", re.MULTILINE)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Active:
-    """The active files, what they say together, and the format version the first of them names."""
+    """The active files (name and text each), and what they say together."""
 
-    files: tuple[Path, ...]
+    files: tuple[tuple[str, str], ...]
     compose: Compose
-    version: str
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -35,13 +31,9 @@ def load(folder: Path, env: Mapping[str, str], *, stack: str) -> Active:
         compose = read_compose(texts, env, stack=stack)
     except (OSError, ComposeError) as error:
         raise FatalError(f"unable to load compose files: {error}") from error
-    found = _VERSION.search(texts[0][1])
-    return Active(
-        files=tuple(folder / name for name in names), compose=compose, version=found[1] if found else "3.8"
-    )
+    return Active(files=tuple(texts), compose=compose)
 
 
-def write_labels(path: Path, version: str, labels: Mapping[str, str]) -> None:
-    """Write one more compose file that sets labels on `app`; JSON is YAML, and needs no quoting rules."""
-    tree = {"version": version, "services": {"app": {"deploy": {"labels": dict(labels)}}}}
-    path.write_text(json.dumps(tree), encoding="utf-8")
+def labels_file(labels: Mapping[str, str]) -> tuple[str, str]:
+    """One more compose file that sets labels on `app`; JSON is YAML, and needs no quoting rules."""
+    return "labels", json.dumps({"services": {"app": {"deploy": {"labels": dict(labels)}}}})

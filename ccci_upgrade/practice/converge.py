@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from ccci_upgrade.practice.console import FatalError
-from ccci_upgrade.practice.dockercli import Docker, ServiceView
+from ccci_upgrade.practice.swarmclient import Docker, ServiceView
 
 DEFAULT_SECONDS = 50.0
 """abra's limit where the `.env` has no TIMEOUT."""

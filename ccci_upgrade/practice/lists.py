@@ -8,8 +8,8 @@ from ccci_upgrade.practice import composefiles
 from ccci_upgrade.practice.acts import Scene
 from ccci_upgrade.practice.apps import App, every, find
 from ccci_upgrade.practice.console import FatalError
-from ccci_upgrade.practice.dockercli import Docker
 from ccci_upgrade.practice.recipes import open_recipe
+from ccci_upgrade.practice.swarmclient import Docker
 
 UNKNOWN = "unknown"
 
