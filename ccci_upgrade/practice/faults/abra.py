@@ -36,7 +36,10 @@ FAULTS = (
     Fault(
         name="abra-hangs",
         summary="abra changes the stack and never ends",
-        cause=_habit({"hang_after_deploy": True}, "abra changes the stack, and never ends"),
+        cause=_habit(
+            {"hang_after_deploy": True},
+            "abra changes the stack and never ends: it is ended with the budget, after 40 s",
+        ),
         mend=_behave,
     ),
     Fault(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from ccci_upgrade.practice import engineroom
 from ccci_upgrade.practice.faults.kinds import Caused, Fault, forget, newest, subject
 from ccci_upgrade.practice.world import writing
-from ccci_upgrade.practice.world.place import Mark, Place, app, service, stack
+from ccci_upgrade.practice.world.place import Mark, Place, app, service
 from ccci_upgrade.practice.world.recipes import PRACTICE
 from ccci_upgrade.tools.engine import Json
 
@@ -51,14 +51,6 @@ def _image_back(place: Place, _mark: Mark, _kept: Mapping[str, str]) -> None:
     writing.write_registry(place)
 
 
-def _volume_lost(_place: Place, mark: Mark) -> Caused:
-    volume = f"{stack('drone')}_data"
-    engineroom.fault(mark, {"remove_volume": volume})
-    return Caused(
-        did=f"the volume {volume} is gone with all that was in it", see=("ccci-upgrade upgrade drone",)
-    )
-
-
 FAULTS = (
     Fault(
         name="crash-loop",
@@ -95,11 +87,5 @@ FAULTS = (
         summary="the next version's image cannot be pulled",
         cause=_image_nowhere,
         mend=_image_back,
-    ),
-    Fault(
-        name="volume-lost",
-        summary="an app's volume is removed with its data",
-        cause=_volume_lost,
-        mend=forget,
     ),
 )

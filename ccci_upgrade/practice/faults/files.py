@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ccci_upgrade.errors import UsageError
 from ccci_upgrade.practice.faults.kinds import Caused, Fault, live, newest, subject
 from ccci_upgrade.practice.world import repositories
-from ccci_upgrade.practice.world.place import Mark, Place, app
+from ccci_upgrade.practice.world.place import Mark, Place, app, stack
 from ccci_upgrade.practice.world.recipes import PRACTICE
 from ccci_upgrade.practice.world.source import Step, changed
 
@@ -15,6 +15,7 @@ _SECRET = {"drone": "SECRET_RPC_SECRET_VERSION", "keycloak": "SECRET_DB_PASSWORD
 _NOT_THERE = "v9"
 _LIGHT = "1.9.1+2.26.0"
 _UNBUMPED = "1.2.1+3.2.0"
+_RENAMED = "1.9.2+2.26.0"
 
 
 def _dirty(place: Place, mark: Mark) -> Caused:
@@ -64,6 +65,22 @@ def _unbumped(place: Place, _mark: Mark) -> Caused:
 
 def _take_unbumped_back(place: Place, _mark: Mark, _kept: Mapping[str, str]) -> None:
     repositories.withdraw(place.checkout("traefik"), _UNBUMPED)
+
+
+def _renamed_volume(place: Place, _mark: Mark) -> Caused:
+    swap = (("      - data:/data\n", "      - content:/data\n"), ("\n  data:\n", "\n  content:\n"))
+    compose = changed(_newest_compose("drone"), Step(version=_RENAMED, swap=swap))
+    files = {"compose.yml": compose, f"release/{_RENAMED}": "The volume has a better name. Nothing to do.\n"}
+    repositories.publish(place.checkout("drone"), _RENAMED, files)
+    acks = f"--ack volume-removed:{stack('drone')}_data"
+    return Caused(
+        did=f"drone {_RENAMED} was published: it keeps its data in another volume, which is empty",
+        see=("ccci-upgrade plan drone", f"ccci-upgrade upgrade drone {acks}"),
+    )
+
+
+def _take_renamed_back(place: Place, _mark: Mark, _kept: Mapping[str, str]) -> None:
+    repositories.withdraw(place.checkout("drone"), _RENAMED)
 
 
 def _secret_missing(place: Place, mark: Mark) -> Caused:
@@ -142,6 +159,12 @@ FAULTS = (
         summary="a version changes a config and keeps its name",
         cause=_unbumped,
         mend=_take_unbumped_back,
+    ),
+    Fault(
+        name="volume-lost",
+        summary="a version renames its volume: the app is green, and its data is gone",
+        cause=_renamed_volume,
+        mend=_take_renamed_back,
     ),
     Fault(
         name="secret-missing",

@@ -56,15 +56,16 @@ def _keycloak() -> Source:
     minor, major = keycloak.SOURCE.steps
     late = "      - UNHEALTHY_AFTER=60 # practice: it stops answering after a minute\n"
     anchor = "      - KC_DB=mariadb\n"
+    soon, later = "        delay: 1s\n", "        delay: 30s\n"  # long enough to be seen
     breaking = Step(
         version="10.1.1+26.1.1",
         images={"app": "quay.io/keycloak/keycloak:26.1.1"},
-        swap=((anchor, anchor + late),),
+        swap=((anchor, anchor + late), (soon, later)),
     )
     return replace(
         keycloak.SOURCE,
         files={**keycloak.SOURCE.files, "compose.yml": _meshed(keycloak.COMPOSE)},
-        steps=(minor, breaking, replace(major, swap=((late, ""),))),
+        steps=(minor, breaking, replace(major, swap=((late, ""), (later, soon)))),
     )
 
 
