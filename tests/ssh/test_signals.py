@@ -1,5 +1,6 @@
 """Ends of a command from afar: Ctrl-C and a kill leave no ssh and no socket, at a terminal too."""
 
+import os
 import signal
 import subprocess
 import time
@@ -130,3 +131,34 @@ def test_a_connection_that_does_not_come_back_is_recorded(far: Far) -> None:
     assert (run["outcome"], run["verdict"]) == ("failed", None)
     assert ALIAS in "\n".join(run["notices"])
     assert time.monotonic() - began < 45
+
+
+def test_a_connection_that_froze_in_a_run_is_given_up(far: Far) -> None:
+    """The far sshd stands still for good: ssh notices within its deadline, and a new connection ends the run."""
+    text = far.scene.config.read_text().replace('budget = "20s"', 'budget = "90s"')
+    far.scene.config.write_text(text)
+    far.scene.habits(before=3)
+    with subprocess.Popen(
+        far.scene.argv("upgrade", "traefik", "--no-input", "--offline"),
+        env=far.scene.environment(far.env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if b"INFO deploying" in line:
+                break
+        frozen = far.server.children()
+        far.server.signal_connections(signal.SIGSTOP)
+        began = time.monotonic()
+        said = child.stdout.read()
+        code = child.wait(timeout=90)
+        took = time.monotonic() - began
+    for pid in frozen:
+        os.kill(pid, signal.SIGKILL)
+
+    assert code == 0, said
+    assert far.scene.runs()[0]["outcome"] == "upgraded"
+    assert len(far.server.started()) == 2
+    assert took < 60
