@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from ccci_upgrade.practice.engine.images import Known, plain
-from ccci_upgrade.practice.engine.routes import Host, Route
+from ccci_upgrade.practice.engine.routes import Host, Route, filters, known_filters
 from ccci_upgrade.practice.engine.tree import Json, Tree
 from ccci_upgrade.practice.engine.wire import Answer, Request, as_json
 from ccci_upgrade.practice.engine.world import RefusedError
@@ -15,11 +15,13 @@ CREATED = 1767225600
 
 
 def listed(host: Host, request: Request, _: str) -> Answer:
-    """List local images."""
-    del request
+    """List local images; `reference` is a whole name, not a pattern."""
+    wanted = known_filters(filters(request), "reference").get("reference")
     by_id: dict[str, list[str]] = {}
     known: dict[str, Known] = {}
     for tag, each in host.world.images.here().items():
+        if wanted is not None and tag not in wanted:
+            continue
         by_id.setdefault(each.id, []).append(tag)
         known[each.id] = each
     return as_json([_summary(known[name], tags) | {"Created": CREATED} for name, tags in by_id.items()])

@@ -35,7 +35,7 @@ def state(host: Host, request: Request, _: str) -> Answer:
                 "slow": faults.slow,
                 "status": status,
                 "loop": [*sorted(faults.loops)],
-                "unhealthy": [*sorted(faults.unhealthy)],
+                "unhealthy": [*sorted(_sick(host))],
             },
         }
     )
@@ -57,6 +57,12 @@ def fault(host: Host, request: Request, _: str) -> Answer:
     FAULTS[named[0]](host, given)
     host.clockwork.touch()
     return state(host, request, "")
+
+
+def _sick(host: Host) -> list[str]:
+    """Services whose health is bad on purpose: until their next deploy."""
+    specs = {str(each.spec["Name"]): each.spec_version for each in host.world.services.values()}
+    return [name for name, version in host.world.faults.unhealthy.items() if specs.get(name) == version]
 
 
 def _crash(host: Host, given: Tree) -> None:
@@ -81,7 +87,9 @@ def _loop(host: Host, given: Tree) -> None:
 
 
 def _freeze(host: Host, given: Tree) -> None:
-    host.world.faults.frozen_until = clock.ticks() + _seconds(given, "freeze")
+    seconds = _seconds(given, "freeze")
+    host.world.faults.frozen_until = clock.ticks() + seconds
+    host.clockwork.after(seconds + 0.01, host.clockwork.touch)
 
 
 def _slow(host: Host, given: Tree) -> None:

@@ -128,17 +128,16 @@ def _told(
     try:
         while True:
             left = None if until is None else max(0.0, until - clock.now().timestamp())
+            lines: list[bytes] = []
             with world.clockwork.lock:
-                host.clockwork.wait_for(lambda: bool(queue), left)
-                lines = [json.dumps(event).encode() + b"\n" for event in queue if wanted(event, given)]
-                ended = host.clockwork.stopped or (not queue and left == 0)
-                queue.clear()
+                host.clockwork.wait_for(lambda: bool(queue) and not world.frozen, left)
+                if not world.frozen:
+                    lines = [json.dumps(event).encode() + b"\n" for event in queue if wanted(event, given)]
+                    queue.clear()
             if lines:
                 yield b"".join(lines)
-            if ended:
+            if host.clockwork.stopped or left == 0:
                 return
-            if not lines and left is None and not queue:
-                continue
     finally:
         world.events.leave(queue)
 

@@ -105,7 +105,7 @@ class Pages:
             names = [
                 name for network, given in _networks(service).items() if network in near for name in given
             ]
-            if alias in {*names, text(service.spec, "Name")}:
+            if alias in names:
                 serving = [each for each in self.world.running(service.id) if each.serving]
                 if serving:
                     return serving[0]

@@ -30,7 +30,7 @@ def head(host: Host, request: Request, name: str) -> Answer:
     """Say what is at a path."""
     container = named(host, name)
     found = _found(host, container, request)
-    return Answer(headers={"X-Docker-Container-Path-Stat": _stat(found)})
+    return Answer(headers={"X-Docker-Container-Path-Stat": _stat(found, request)})
 
 
 def get(host: Host, request: Request, name: str) -> Answer:
@@ -42,7 +42,7 @@ def get(host: Host, request: Request, name: str) -> Answer:
     return Answer(
         stream=_packed(found, top),
         kind="application/x-tar",
-        headers={"X-Docker-Container-Path-Stat": _stat(found)},
+        headers={"X-Docker-Container-Path-Stat": _stat(found, request)},
     )
 
 
@@ -78,11 +78,12 @@ def _found(host: Host, container: Container, request: Request) -> Path:
     return found
 
 
-def _stat(path: Path) -> str:
+def _stat(path: Path, request: Request) -> str:
     found = path.lstat()
     mode = found.st_mode & 0o7777 | (GO_DIRECTORY if path.is_dir() else 0)
     link = str(path.readlink()) if path.is_symlink() else ""
-    said = {"name": path.name, "size": found.st_size, "mode": mode, "linkTarget": link}
+    name = PurePosixPath("/", request.query.get("path", "")).name or "/"
+    said = {"name": name, "size": found.st_size, "mode": mode, "linkTarget": link}
     said["mtime"] = f"{_moment(found.st_mtime)}Z"
     return base64.b64encode(json.dumps(said).encode()).decode()
 

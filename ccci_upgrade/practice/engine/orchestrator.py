@@ -82,7 +82,7 @@ class Tasks:
         if delay:
             yield Pause(seconds=delay)
         if old is not None:
-            yield Pause(seconds=OLD_TASK, until=lambda: old.state > State.RUNNING or old.gone)
+            yield Pause(seconds=OLD_TASK, until=lambda: _over(old))
         self._delays.pop(task.id, None)
         self.want(task, State.RUNNING)
         self.world.clockwork.touch()
@@ -155,6 +155,13 @@ class Tasks:
             never = task.state < State.ASSIGNED and task.desired > State.RUNNING
             if task.state > State.RUNNING or never:
                 self.forget(task)
+
+
+def _over(task: Task) -> bool:
+    """Whether a task that was told to go needs no waiting for; one that waits for a port is waited for."""
+    # swarmkit waits for one on its way to a node too, but there that way takes no time to speak of.
+    never = task.state < State.ASSIGNED and not task.err
+    return task.gone or task.state > State.RUNNING or never
 
 
 def dirty(service: Service, task: Task) -> bool:

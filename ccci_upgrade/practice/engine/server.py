@@ -1,6 +1,5 @@
 """The practice Engine: builds its parts, answers on its socket, ends without a trace."""
 
-import contextlib
 import re
 import shutil
 import socket
@@ -9,7 +8,6 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Self
 
-from ccci_upgrade import clock
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.practice.engine import (
     api_containers,
@@ -107,7 +105,7 @@ class PracticeEngine:
             tasks=tasks,
             reconciler=reconciler,
             doors=doors,
-            stop=threading.Thread(target=self.stop, name="stopper").start,
+            stop=self._stop_soon,
         )
         world.clockwork.start()
         doors.start()
@@ -123,6 +121,10 @@ class PracticeEngine:
             self._host.doors.stop()
             shutil.rmtree(self.folder / "roots", ignore_errors=True)
             self.socket.unlink(missing_ok=True)
+
+    def _stop_soon(self) -> None:
+        """Stop from a thread that `stop` itself waits for."""
+        threading.Thread(target=self.stop, name="stopper", daemon=True).start()
 
     def _remove_stale(self) -> None:
         """A socket that nobody listens at is left over; one that answers belongs to another Engine."""
@@ -142,6 +144,7 @@ class PracticeEngine:
         )
 
     def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(None)  # as in dockerd, a client may keep its connection for hours
         reader: BufferedReader = connection.makefile("rb")
         with reader:
             while not self.ended.is_set():
@@ -183,9 +186,10 @@ class PracticeEngine:
         """Be as silent, or as slow, as somebody asked for."""
         assert self._host is not None  # noqa: S101 - as above
         faults = self._host.world.faults
-        with self._host.clockwork.lock, contextlib.suppress(RuntimeError):
+        with self._host.clockwork.lock:
             wait_for = self._host.clockwork.wait_for
-            while (left := faults.frozen_until - clock.ticks()) > 0 and not self._host.clockwork.stopped:
-                wait_for(lambda: faults.frozen_until <= clock.ticks(), left)
+            if self._host.world.frozen:
+                world = self._host.world
+                wait_for(lambda: not world.frozen)
             if faults.slow:
                 wait_for(lambda: not faults.slow, faults.slow)

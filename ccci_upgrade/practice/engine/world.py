@@ -75,6 +75,11 @@ class World:
         self.index += 1
         return self.index
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the Engine is silent on purpose now."""
+        return self.faults.frozen_until > clock.ticks()
+
     def add_network(
         self,
         name: str,
