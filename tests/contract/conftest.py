@@ -12,7 +12,7 @@ import pytest
 
 from ccci_upgrade.practice.engine import PracticeEngine
 from tests.contract.lab import Lab, cleaned
-from tests.contract.specs import NEW, OLD
+from tests.contract.specs import NEW, NEWER, OLD
 from tests.swarm.harness import Engine, missing, running_engine
 
 _HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def dockerd() -> Iterator[Engine]:
 def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the socket of a practice engine that has the images the scenarios use."""
     folder = tmp_path_factory.mktemp("practice")
-    images = {reference: {"local": True} for reference in (OLD, NEW)}
+    images = {reference: {"local": True} for reference in (OLD, NEW, NEWER)}
     (folder / "registry.json").write_text(json.dumps({"images": images}), encoding="utf-8")
     with PracticeEngine(folder) as engine:
         yield engine.socket

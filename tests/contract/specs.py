@@ -9,8 +9,8 @@ STACK = "com.docker.stack.namespace"
 SECOND = 1_000_000_000
 """Durations of the Engine are nanoseconds."""
 
-OLD, NEW = "traefik:v3.0.0", "traefik:v3.0.1"
-"""Two images of one app; what it does is said by its environment."""
+OLD, NEW, NEWER = "traefik:v3.0.0", "traefik:v3.0.1", "traefik:v3.1.0"
+"""Images of one app; what it does is said by its environment. Data of the last is nothing for the others."""
 
 
 def service(

@@ -57,7 +57,7 @@ def test_the_history_of_a_slot_is_limited(lab: Lab) -> None:
     """Five tasks of a slot are kept, the newest of them."""
     with lab.watch() as seen:
         lab.create("app", delay=0.1, env={"EXIT": "3"})
-        lab.until(lambda: seen.count("app") >= 9, "nine tasks")
+        lab.until(lambda: seen.count("app") >= 7, "seven tasks")
         kept = lab.tasks("app")
 
     assert len(kept) <= 6

@@ -8,7 +8,7 @@ from ccci_upgrade.tools.swarm import spec_hash
 from tests.contract.jsontree import number, text, tree
 from tests.contract.lab import Lab
 from tests.contract.recorder import LOOK
-from tests.contract.specs import NEW, OLD
+from tests.contract.specs import NEW, NEWER, OLD, STACK, volume
 
 FAILED = "v3.0.1 failed exit 1 (task: non-zero exit (1))"
 STOPPED = "v3.0.0 running shutdown exit 0"
@@ -71,12 +71,12 @@ def test_an_update_that_changes_nothing(lab: Lab) -> None:
 def test_labels_of_a_service_do_not_touch_its_tasks(lab: Lab) -> None:
     """Neither at first nor after an update; then its `UpdateStatus` goes or stays as the Engine does it."""
     with lab.watch() as seen:
-        lab.start("app")
-        lab.change("app", labels={"one": "1"})
-        lab.change("app", image=NEW, labels={"one": "1"})
+        lab.start("app", monitor=0.3)
+        lab.change("app", monitor=0.3, labels={"one": "1"})
+        lab.change("app", monitor=0.3, image=NEW, labels={"one": "1"})
         lab.updated("app")
         completed = lab.inspect("app")
-        lab.change("app", image=NEW, labels={"two": "2"})
+        lab.change("app", monitor=0.3, image=NEW, labels={"two": "2"})
         relabelled = lab.inspect("app")
 
     assert seen.count("app") == 2
@@ -89,25 +89,27 @@ def test_labels_of_a_service_do_not_touch_its_tasks(lab: Lab) -> None:
 def test_an_image_update(lab: Lab, order: str) -> None:
     """`updating` until the monitor has passed, then `completed`; the index moves with it, the spec's hash stays."""
     with lab.watch() as seen:
-        lab.start("app", order=order)
-        lab.change("app", order=order, image=NEW)
+        lab.start("app", order=order, replicas=2, monitor=0.4)
+        lab.change("app", order=order, replicas=2, monitor=0.4, image=NEW)
         lab.until(lambda: text(lab.inspect("app"), "UpdateStatus", "State") == "updating", "updating")
         updating = lab.inspect("app")
         lab.updated("app")
         completed = lab.inspect("app")
+        lab.until(lambda: str(lab.tasks("app")).count("'State': 'shutdown'") == 2, "the old tasks end")
 
     assert seen.updates("app") == ["null", "updating", "completed"]
     assert seen.messages("app") == UPDATED
-    assert seen.tasks("app") == [STOPPED, "v3.0.1 running"]
+    assert [seen.tasks("app", slot) for slot in (1, 2)] == [[STOPPED, "v3.0.1 running"]] * 2
     assert (number(completed, "Version", "Index") or 0) > (number(updating, "Version", "Index") or 0)
     assert spec_hash(completed["Spec"]) == spec_hash(updating["Spec"])
     assert text(completed, "PreviousSpec", "TaskTemplate", "ContainerSpec", "Image") == OLD
     assert tree(completed, "UpdateStatus").keys() == {"State", "StartedAt", "CompletedAt", "Message"}
     assert tree(updating, "UpdateStatus").keys() == {"State", "StartedAt", "Message"}
     assert seen.services("app")[:2] == ["create", "update"]
-    first, second = seen.containers("app")
-    assert first.startswith("create start kill(15) die(0) stop")
-    assert second.startswith("create start")
+    stories = seen.containers("app")
+    assert len(stories) == 4
+    assert all(told.startswith("create start kill(15) die(0) stop") for told in stories[:2])
+    assert all(told == "create start" for told in stories[2:])
 
 
 def test_updates_that_exit_at_once(lab: Lab) -> None:
@@ -191,19 +193,53 @@ def test_green_and_then_a_crash_after_the_monitor(lab: Lab) -> None:
         lab.start("app", on_failure="rollback", monitor=0.3)
         lab.change("app", on_failure="rollback", monitor=0.3, image=NEW, env={"CRASH_AFTER": "1"})
         lab.updated("app")
-        lab.until(lambda: len(lab.tasks("app")) == 4, "two crashes")
+        lab.until(lambda: len(lab.tasks("app")) == 3, "a crash, and the next task")
 
     assert seen.updates("app") == ["null", "updating", "completed"]
     crashed = "v3.0.1 failed exit 3 (task: non-zero exit (3))"
     assert seen.tasks("app")[:2] == [STOPPED, crashed]
 
 
+def test_a_rollback_onto_newer_data(lab: Lab) -> None:
+    """The old version refuses what the new one wrote and crashes for ever: Swarm calls that `rollback_completed`."""
+    data = {"mounts": [volume(f"{lab.stack}_data", labels={STACK: lab.stack})], "on_failure": "rollback"}
+    with lab.watch() as seen:
+        lab.start("app", **data, env={"DATA_DIR": "/data"})
+        lab.change("app", **data, image=NEWER, env={"DATA_DIR": "/data", "CRASH_AFTER": "0.2"})
+        lab.updated("app", "rollback_completed")
+        lab.until(lambda: len(lab.tasks("app")) >= 5, "the old version crashes again and again")
+        after = lab.inspect("app")
+
+    assert seen.updates("app") == BACK
+    assert text(after, "Spec", "TaskTemplate", "ContainerSpec", "Image") == OLD
+    crashed = "v3.1.0 failed exit 3 (task: non-zero exit (3))"
+    assert seen.tasks("app")[:3] == [STOPPED, crashed, "v3.0.0 failed exit 1 (task: non-zero exit (1))"]
+
+
+def test_a_global_service(lab: Lab) -> None:
+    """One task for the node, without a slot; updated like others."""
+    with lab.watch() as seen:
+        spec = lab.spec("app", monitor=0.3)
+        spec["Mode"] = {"Global": {}}
+        lab.post("/services/create", spec, status=201)
+        lab.until(lambda: lab.running("app"), "it runs")
+        time.sleep(2 * LOOK)
+        update = lab.spec("app", monitor=0.3, image=NEW)
+        update["Mode"] = {"Global": {}}
+        assert lab.update("app", update).status == 200
+        lab.updated("app")
+
+    assert seen.updates("app") == ["null", "updating", "completed"]
+    assert seen.slots("app") == [0]
+    assert seen.tasks("app", 0) == [STOPPED, "v3.0.1 running"]
+
+
 def test_back_by_hand(lab: Lab) -> None:
     """`rollback=previous` ends as `rollback_completed`, with the spec of before and no PreviousSpec."""
     with lab.watch() as seen:
-        lab.start("app")
+        lab.start("app", monitor=0.3)
         first = spec_hash(lab.inspect("app")["Spec"])
-        spec = lab.change("app", image=NEW)
+        spec = lab.change("app", monitor=0.3, image=NEW)
         lab.updated("app")
         assert lab.update("app", spec, rollback=True).status == 200
         lab.updated("app", "rollback_completed")
