@@ -94,7 +94,7 @@ class Updater:
         back = self._begun == "rollback_started"
         cause = f"due to failure or early termination of task {task.id}"
         if back:
-            self._say("rollback_paused", f"rollback paused {cause}")
+            self._say("rollback_paused", f"update paused {cause}")
         elif text(how, "FailureAction") == "rollback":
             self._roll_back(f"update rolled back {cause}")
         else:
