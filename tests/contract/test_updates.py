@@ -201,19 +201,22 @@ def test_green_and_then_a_crash_after_the_monitor(lab: Lab) -> None:
 
 
 def test_a_rollback_onto_newer_data(lab: Lab) -> None:
-    """The old version refuses what the new one wrote and crashes for ever: Swarm calls that `rollback_completed`."""
-    data = {"mounts": [volume(f"{lab.stack}_data", labels={STACK: lab.stack})], "on_failure": "rollback"}
+    """The old version refuses what the new one wrote: `rollback_paused`, and it crashes for ever."""
+    how = {"mounts": [volume(f"{lab.stack}_data", labels={STACK: lab.stack})], "env": {"DATA_DIR": "/data"}}
     with lab.watch() as seen:
-        lab.start("app", **data, env={"DATA_DIR": "/data"})
-        lab.change("app", **data, image=NEWER, env={"DATA_DIR": "/data", "CRASH_AFTER": "0.2"})
-        lab.updated("app", "rollback_completed")
-        lab.until(lambda: len(lab.tasks("app")) >= 5, "the old version crashes again and again")
+        lab.start("app", **how)
+        spec = lab.change("app", **how, image=NEWER)
+        lab.updated("app")
+        assert lab.update("app", spec, rollback=True).status == 200
+        lab.updated("app", "rollback_paused")
         after = lab.inspect("app")
 
-    assert seen.updates("app") == BACK
+    assert seen.updates("app") == ["null", "updating", "completed", "rollback_started", "rollback_paused"]
+    assert seen.messages("app")[-1] == "update paused due to failure or early termination of task <id>"
     assert text(after, "Spec", "TaskTemplate", "ContainerSpec", "Image") == OLD
-    crashed = "v3.1.0 failed exit 3 (task: non-zero exit (3))"
-    assert seen.tasks("app")[:3] == [STOPPED, crashed, "v3.0.0 failed exit 1 (task: non-zero exit (1))"]
+    refused = "v3.0.0 failed exit 1 (task: non-zero exit (1))"
+    assert seen.tasks("app")[:3] == [STOPPED, "v3.1.0 running shutdown exit 0", refused]
+    assert tree(after, "UpdateStatus").keys() == {"State", "StartedAt", "Message"}
 
 
 def test_a_global_service(lab: Lab) -> None:
