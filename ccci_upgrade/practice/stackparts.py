@@ -2,9 +2,9 @@
 
 from ccci_upgrade.model.composevalues import ComposeError
 from ccci_upgrade.model.yamltree import Tree
+from ccci_upgrade.practice.engineclient import NAMESPACE
 from ccci_upgrade.practice.stackfiles import StackFiles, Table
 
-NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"
 LOCAL_NETWORKS = frozenset({"bridge", "host", "none", "default", "nat"})
 """Networks every Engine has; they know no aliases."""
