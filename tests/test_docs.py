@@ -280,7 +280,7 @@ def test_every_command_shown_is_tried_somewhere() -> None:
     ]
 
     assert {path.name for path, _ in others} == {"README.md"}
-    assert [step.command.split()[0] for _, step in others] == ["make", "python3", "ln"]
+    assert [step.command.split()[0] for _, step in others] == ["make", "make", "python3"]
 
 
 def test_make_test_is_a_target() -> None:
@@ -299,9 +299,9 @@ def test_make_test_is_a_target() -> None:
 
 @pytest.mark.slow
 def test_the_readme_installs_the_program(tmp_path: Path) -> None:
-    """The install lines as they stand, in other folders."""
+    """The install line as it stands, in other folders, with its man page."""
     (tmp_path / "bin").mkdir()
-    for step in _readme_steps("python3", "ln"):
+    for step in _readme_steps("python3"):
         line = step.command.replace("/opt/", f"{tmp_path}/").replace("/usr/local/bin", f"{tmp_path}/bin")
         line = line.replace("python3 ", f"{sys.executable} ", 1)
         done = subprocess.run(
@@ -323,6 +323,7 @@ def test_the_readme_installs_the_program(tmp_path: Path) -> None:
     )
 
     assert done.stdout.startswith("ccci-upgrade ")
+    assert (tmp_path / "ccci-upgrade" / "share" / "man" / "man1" / "ccci-upgrade.1").is_file()
 
 
 # -- reading documents and code ---------------------------------------------------------------------------
