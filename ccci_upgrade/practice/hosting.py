@@ -52,6 +52,11 @@ def make(place: Place, say: Say) -> tuple[Made, Mark]:
     is left behind.
     """
     repositories.git(Path("/"), "--version")  # said before anything is made
+    with _told(place):
+        return _make_or_find(place, say)
+
+
+def _make_or_find(place: Place, say: Say) -> tuple[Made, Mark]:
     mark = _mark_of(place)
     first = _first_new(place.root)
     place.root.mkdir(parents=True, exist_ok=True)
@@ -98,7 +103,7 @@ def running(folder: Path | None) -> tuple[Place, Mark]:
 
 def remove(place: Place) -> Stopped:
     """End the Engine, remove all that is ours, and the folder where nothing else is in it."""
-    with _alone(place):
+    with _told(place), _alone(place):
         _clear(place)
     kept = tuple(sorted(path.name for path in place.root.iterdir()))
     if not kept:
@@ -126,6 +131,18 @@ def answers(mark: Mark, recipe: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _told(place: Place) -> Iterator[None]:
+    """Make one sentence of whatever the disk says no to."""
+    try:
+        yield
+    except OSError as error:
+        raise NotReadyError(
+            f"cannot work in `{place.root}`: {error.filename or ''}: {error.strerror or error}",
+            hint="name another folder with --folder",
+        ) from error
 
 
 @contextlib.contextmanager
