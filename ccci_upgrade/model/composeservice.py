@@ -81,7 +81,10 @@ class Service:
         # releases keep both, which Swarm then refuses.)
         slots = {port.published or port: port for port in (*self.ports, *over.ports)}
         # Docker joins the two commands, nonsense as that is: a NONE below stays in front.
-        return Service(**{**merged, "ports": tuple(slots.values()), "test": self.test + over.test})
+        merged |= {"ports": tuple(slots.values()), "test": self.test + over.test}
+        # An empty value lies over nothing, other than with labels (docker/cli's merge, tried).
+        said = {name: value for name, value in over.environment.items() if value}
+        return Service(**{**merged, "environment": {**over.environment, **self.environment, **said}})
 
 
 def read_service(part: Fields, env: Mapping[str, str]) -> Service:

@@ -296,6 +296,14 @@ def test_a_service_without_networks_is_in_the_stacks_default_one() -> None:
     assert found.networks == (ComposeNetwork(key="default", name="st_default", external=False),)
 
 
+def test_an_empty_value_overrides_a_label_and_no_variable() -> None:
+    """Docker's merge, tried: tests/swarm/test_stackspec.py."""
+    base = fields("environment: {A: 1, B: 2}, deploy: {labels: [a=1]}")
+    found = app(base, fields("environment: {A: '', B: , C: ''}, deploy: {labels: {a: ''}}"))
+    assert found.environment == {"A": "1", "B": "2", "C": ""}
+    assert found.labels == {"a": ""}
+
+
 def test_an_overlay_overrides_field_by_field() -> None:
     base = fields(
         "environment: {A: 1, B: 2}, ports: ['80:80'], volumes: ['vol:/d', 'vol:/e'], networks: [n],"
