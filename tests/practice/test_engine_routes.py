@@ -143,3 +143,27 @@ def test_an_update_at_a_stale_index_changes_nothing(here: Host) -> None:
     assert late.status == 500
     assert "update out of sequence" in late.message
     assert len(here.tasks("stale")) == 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"Mode": {"Replicated": {"Replicas": 10**9}}},
+        {"Mode": {"Replicated": {"Replicas": "many"}}},
+        {"Mode": 7, "Labels": [], "EndpointSpec": "x", "UpdateConfig": 1},
+        {"EndpointSpec": {"Ports": [{"PublishedPort": 99999, "PublishMode": "host"}, 7]}},
+        {"TaskTemplate": {"ContainerSpec": {"Image": OLD, "Mounts": [{"Source": "../../etc"}]}}},
+        {"TaskTemplate": {"ContainerSpec": {"Image": OLD, "Env": ["START_DELAY=inf", "CRASH_AFTER=nan", 3]}}},
+        {"TaskTemplate": {"ContainerSpec": {"Image": OLD}, "RestartPolicy": {"Delay": 10**300}}},
+        {"TaskTemplate": {"ContainerSpec": {"Image": "\ud800:\n"}, "Networks": [{"Target": 3}]}},
+    ],
+)
+def test_a_strange_spec_is_refused_or_run_but_breaks_nothing(here: Host, bad: Tree) -> None:
+    """Whatever the Engine makes of it, the services beside it go on."""
+    answer = here.engine.ask("POST", "/services/create", body={**service("odd"), **bad})
+
+    assert answer.status in (201, 400, 404), answer.message
+    here.runs(service("beside"))
+    for name in ("odd", "beside"):
+        here.engine.ask("DELETE", f"/services/{name}")
+    assert here.tree("/_practice")["bugs"] == []

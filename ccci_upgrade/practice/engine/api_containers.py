@@ -1,11 +1,9 @@
 """Routes of containers."""
 
-from collections.abc import Callable
-
-from ccci_upgrade import clock
+from ccci_upgrade.practice.engine.containerviews import fits, shown, summary
 from ccci_upgrade.practice.engine.images import plain
 from ccci_upgrade.practice.engine.logs import frames
-from ccci_upgrade.practice.engine.routes import Host, Route, body_of, filters, has_labels
+from ccci_upgrade.practice.engine.routes import Host, Route, body_of, filters
 from ccci_upgrade.practice.engine.things import Container, Mount
 from ccci_upgrade.practice.engine.tree import Json, Tree, copied, env_of, labels, rows, sub, text, words
 from ccci_upgrade.practice.engine.wire import Answer, Request, as_json
@@ -21,9 +19,9 @@ def listed(host: Host, request: Request, _: str) -> Answer:
     found = [
         each
         for each in reversed(host.world.containers.values())
-        if (everything or each.state == "running") and _fits(host.world, each, given)
+        if (everything or each.state == "running") and fits(host.world, each, given)
     ]
-    return as_json([_summary(host.world, each) for each in found])
+    return as_json([summary(host.world, each) for each in found])
 
 
 def create(host: Host, request: Request, _: str) -> Answer:
@@ -46,7 +44,7 @@ def create(host: Host, request: Request, _: str) -> Answer:
 def inspect(host: Host, request: Request, name: str) -> Answer:
     """Describe a container."""
     del request
-    return as_json(_shown(host.world, _named(host, name)))
+    return as_json(shown(host.world, _named(host, name)))
 
 
 def start(host: Host, request: Request, name: str) -> Answer:
@@ -157,114 +155,6 @@ def _mounts(world: World, how: Tree) -> list[Mount]:
         if mount.kind == "volume":
             world.volume(mount.source, {})
     return found
-
-
-def _fits(world: World, container: Container, given: dict[str, list[str]]) -> bool:
-    tests: dict[str, Callable[[list[str]], bool]] = {
-        "label": lambda words: has_labels(container.labels, words),
-        "id": lambda words: any(container.id.startswith(word) for word in words),
-        "name": lambda words: any(word.lstrip("/") in container.name for word in words),
-        "status": lambda words: container.state in words,
-        "volume": lambda words: any(word in {m.source, m.target} for m in container.mounts for word in words),
-        "ancestor": lambda words: any(plain(word) == plain(container.image) for word in words),
-        "health": lambda words: (container.health or "none") in words,
-        "is-task": lambda words: bool(container.task_id) == (words[:1] in (["true"], ["1"])),
-        "network": lambda words: _networked(world, container, words),
-    }
-    return all(tests[key](words) for key, words in given.items() if key in tests)
-
-
-def _networked(world: World, container: Container, names: list[str]) -> bool:
-    service = world.services.get(container.service_id)
-    used = (
-        {text(each, "Target") for each in rows(service.spec, "TaskTemplate", "Networks")}
-        if service
-        else set()
-    )
-    return any(network.id in used for name in names if (network := world.network(name)))
-
-
-def _summary(world: World, container: Container) -> Tree:
-    words = {"created": "Created", "running": "Up", "exited": f"Exited ({container.code})"}
-    health = f" ({container.health})" if container.health and container.state == "running" else ""
-    known = world.images.local(container.image)
-    moment = clock.parse_stamp(container.created)
-    return {
-        "Id": container.id,
-        "Names": [f"/{container.name}"],
-        "Image": container.image,
-        "ImageID": known.id if known else "",
-        "Command": "/app",
-        "Created": int(moment.timestamp()) if moment else 0,
-        "Ports": [],
-        "Labels": dict(container.labels),
-        "State": container.state,
-        "Status": words[container.state] + health,
-        "HostConfig": {"NetworkMode": "default"},
-        "NetworkSettings": {"Networks": {}},
-        "Mounts": _mounted(world, container),
-    }
-
-
-def _mounted(world: World, container: Container) -> list[Json]:
-    shown: list[Json] = []
-    for mount in container.mounts:
-        volume = world.volumes.get(mount.source) if mount.kind == "volume" else None
-        one: Tree = {
-            "Type": mount.kind,
-            "Source": str(volume.folder) if volume else mount.source,
-            "Destination": mount.target,
-            "Mode": "z" if volume else "",
-            "RW": not mount.read_only,
-            "Propagation": "",
-        }
-        shown.append(one | {"Name": mount.source, "Driver": "local"} if mount.kind == "volume" else one)
-    return shown
-
-
-def _shown(world: World, container: Container) -> Tree:
-    running = container.state == "running"
-    known = world.images.local(container.image)
-    state: Tree = {
-        "Status": container.state,
-        "Running": running,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": False,
-        "Dead": False,
-        "Pid": container.pid,
-        "ExitCode": container.code,
-        "Error": "",
-        "StartedAt": container.started,
-        "FinishedAt": container.finished,
-    }
-    if container.health:
-        state["Health"] = {"Status": container.health, "FailingStreak": container.failing, "Log": []}
-    env: list[Json] = [f"{name}={value}" for name, value in container.env.items()]
-    return {
-        "Id": container.id,
-        "Created": container.created,
-        "Path": "/app",
-        "Args": [],
-        "State": state,
-        "Image": known.id if known else "",
-        "Name": f"/{container.name}",
-        "RestartCount": 0,
-        "Driver": "practice",
-        "Platform": "linux",
-        "HostConfig": {"NetworkMode": "default"},
-        "Config": {
-            "Image": container.image,
-            "Env": env,
-            "Labels": dict(container.labels),
-            "Tty": False,
-            "Healthcheck": sub(container.spec, "Healthcheck") or None,
-            "WorkingDir": "",
-            "Cmd": ["/app"],
-        },
-        "Mounts": _mounted(world, container),
-        "NetworkSettings": {"Networks": {}, "Ports": {}},
-    }
 
 
 ROUTES = [

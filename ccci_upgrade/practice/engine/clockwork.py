@@ -22,6 +22,9 @@ class Pause:
     until: Callable[[], bool] | None = None
 
 
+LONGEST = 3600.0
+"""Seconds of one sleep at most: the system takes no sleep of any length."""
+
 Steps = Generator[Pause, bool, None]
 
 
@@ -120,7 +123,7 @@ class Clockwork:
                     self._changed = False
                     self._look()
                     continue
-                left = self._timers[0].due - clock.ticks() if self._timers else None
+                left = min(self._timers[0].due - clock.ticks(), LONGEST) if self._timers else None
                 self.lock.wait(left)
 
     def _due(self) -> bool:

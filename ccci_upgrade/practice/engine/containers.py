@@ -4,11 +4,11 @@ from ccci_upgrade.practice.engine import data
 from ccci_upgrade.practice.engine.clockwork import Pause, Process, Steps
 from ccci_upgrade.practice.engine.doors import Doors
 from ccci_upgrade.practice.engine.things import Container
-from ccci_upgrade.practice.engine.tree import number, seconds, sub, words
+from ccci_upgrade.practice.engine.tree import LARGE, number, seconds, sub, words
 from ccci_upgrade.practice.engine.world import World, stamp
 
 KILLED = 137
-STOPPING = 0.15
+STOPPING = 0.06
 """Seconds an app takes to end when it is told to."""
 
 LINES = 2000
@@ -171,6 +171,7 @@ def _checked(container: Container) -> bool:
 
 def _float(word: str | None) -> float:
     try:
-        return max(0.0, float(word or 0))
+        value = float(word or 0)
     except ValueError:
         return 0.0
+    return value if 0 <= value <= LARGE else 0.0

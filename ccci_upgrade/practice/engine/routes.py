@@ -9,7 +9,7 @@ from ccci_upgrade.practice.engine.containers import Containers
 from ccci_upgrade.practice.engine.doors import Doors
 from ccci_upgrade.practice.engine.orchestrator import Tasks
 from ccci_upgrade.practice.engine.reconcile import Reconciler
-from ccci_upgrade.practice.engine.tree import Json, rows, sub
+from ccci_upgrade.practice.engine.tree import PORTS, Json, rows, sub
 from ccci_upgrade.practice.engine.wire import Answer, Request
 from ccci_upgrade.practice.engine.world import RefusedError, World
 
@@ -110,4 +110,4 @@ def ports_of(spec: dict[str, Json], mode: str) -> list[int]:
     """The published ports of an endpoint spec, of one mode."""
     found = rows(sub(spec, "EndpointSpec"), "Ports")
     ports = [each.get("PublishedPort") for each in found if (each.get("PublishMode") or "ingress") == mode]
-    return [port for port in ports if isinstance(port, int) and port > 0]
+    return [port for port in ports if isinstance(port, int) and port in PORTS]

@@ -12,10 +12,12 @@ from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.practice.engine import (
     api_containers,
     api_images,
+    api_kept,
     api_objects,
     api_practice,
     api_services,
     api_system,
+    api_tasks,
     archive,
 )
 from ccci_upgrade.practice.engine.agent import Agent
@@ -39,6 +41,8 @@ TABLE = Table(
     [
         *api_system.ROUTES,
         *api_services.ROUTES,
+        *api_tasks.ROUTES,
+        *api_kept.ROUTES,
         *api_objects.ROUTES,
         *api_images.ROUTES,
         *api_containers.ROUTES,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
-from ccci_upgrade.practice.engine.tree import Tree
+from ccci_upgrade.practice.engine.tree import PORTS, Tree
 
 
 class State(IntEnum):
@@ -122,7 +122,7 @@ class Task:
         ports = self.endpoint.get("Ports")
         found = [each for each in ports if isinstance(each, dict)] if isinstance(ports, list) else []
         mine = [each.get("PublishedPort") for each in found if each.get("PublishMode") == "host"]
-        return [port for port in mine if isinstance(port, int) and port > 0]
+        return [port for port in mine if isinstance(port, int) and port in PORTS]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)

@@ -5,6 +5,11 @@ import json
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Tree = dict[str, Json]
 
+LARGE = 10**16
+"""No number that means anything here is larger: as nanoseconds it is a hundred days."""
+
+PORTS = range(1, 65536)
+
 
 def sub(value: Json, *path: str) -> Tree:
     """The object at `path`; {} where there is none."""
@@ -23,7 +28,9 @@ def text(value: Json, *path: str) -> str:
 def number(value: Json, *path: str, default: float = 0) -> float:
     """The number at `path`."""
     found = sub(value, *path[:-1]).get(path[-1])
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else default
+    if not isinstance(found, int | float) or isinstance(found, bool) or not -LARGE <= found <= LARGE:
+        return default  # NaN and infinities are in no range
+    return found
 
 
 def seconds(value: Json, *path: str, default: float = 0.0) -> float:
