@@ -1,11 +1,24 @@
-"""What all tests share: Hypothesis' settings, and figures that a run must print, whatever captures its output."""
+"""What all tests share: Hypothesis' settings, one Engine, and figures that a run must print in any case."""
+
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.swarm.harness import Engine, missing, running_engine
+
 # A busy machine makes one example slow and proves nothing; each test's own timeout still holds.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """Give a private Engine, one per worker; where CI is set and the machine cannot have one, the tests fail."""
+    if lacks := missing():
+        pytest.fail(f"Swarm tests need {', '.join(lacks)}", pytrace=False)
+    with running_engine() as started:
+        yield started
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ccci_upgrade.practice.engine import PracticeEngine
 from tests.contract.lab import Lab, cleaned
 from tests.contract.specs import NEW, NEWER, OLD
-from tests.swarm.harness import Engine, missing, running_engine
+from tests.swarm.harness import Engine, missing
 
 _HERE = Path(__file__).parent
 _IN_CI = os.environ.get("CI") == "true"
@@ -24,21 +24,12 @@ _PORTS = itertools.count(28000)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a real Engine; where none can be had it is skipped in one line per file (not in CI)."""
     lacks = missing()
-    skip = pytest.mark.skip(reason=f"the real Engine needs {', '.join(lacks)}")
+    skip = pytest.mark.skip(reason=f"Swarm tests need {', '.join(lacks)}")
     for item in items:
         if item.path.is_relative_to(_HERE) and _is_real(item):
             item.add_marker(pytest.mark.swarm)
             if lacks and not _IN_CI:
                 item.add_marker(skip)
-
-
-@pytest.fixture(scope="session")
-def dockerd() -> Iterator[Engine]:
-    """Give a private Engine; where CI is set and the machine cannot have one, the tests fail."""
-    if lacks := missing():
-        pytest.fail(f"the real Engine needs {', '.join(lacks)}", pytrace=False)
-    with running_engine() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +52,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 def _lab(request: pytest.FixtureRequest) -> Lab:
     stack = next(_STACKS)
     if request.param == "practice":
-        return Lab(request.getfixturevalue("practice"), stack, reach=_reach, free_port=_free_port)
-    engine: Engine = request.getfixturevalue("dockerd")
-    return Lab(engine.socket, stack, reach=engine.get, free_port=_PORTS.__next__)
+        socket_path: Path = request.getfixturevalue("practice")
+        return Lab(socket_path, stack, reach=_reach, free_port=_free_port, practice=True)
+    engine: Engine = request.getfixturevalue("engine")
+    return Lab(engine.socket, stack, reach=engine.get, free_port=_PORTS.__next__, practice=False)
 
 
 def _reach(port: int, path: str) -> tuple[int, str]:

@@ -30,6 +30,7 @@ class Lab:
         *,
         reach: Callable[[int, str], tuple[int, str]],
         free_port: Callable[[], int],
+        practice: bool,
     ) -> None:
         """Talk to the Engine at `socket`; nothing is asked yet."""
         self.socket = socket
@@ -37,6 +38,7 @@ class Lab:
         self.stack = stack
         self.reach = reach
         self.free_port = free_port
+        self.practice = practice
 
     # --- services -----------------------------------------------------------------------------------------
 
@@ -162,13 +164,14 @@ class Lab:
         return Recorder(self.engine, self.stack)
 
     def clean(self) -> None:
-        """Take away what the scenario left: services, containers, configs, secrets, volumes."""
+        """Take away what the scenario left, of every kind."""
         wanted: Json = {"label": [f"{STACK}={self.stack}"]}
         self._delete("/services", "ID", wanted, "")
         self.until(lambda: not self._delete("/containers/json", "Id", wanted, "/containers"), "no containers")
-        for kind in ("/configs", "/secrets"):
-            self._delete(kind, "ID", wanted, "")
-        for volume in rows(tree(self.engine.get("/volumes", {"filters": wanted})).get("Volumes")):
+        for kind, key in (("/configs", "ID"), ("/secrets", "ID"), ("/networks", "Id")):
+            self._delete(kind, key, wanted, "")
+        named: Json = {"name": [f"{self.stack}_"]}
+        for volume in rows(tree(self.engine.get("/volumes", {"filters": named})).get("Volumes")):
             self.engine.ask("DELETE", f"/volumes/{text(volume, 'Name')}", {"force": "1"})
         self.engine.close()
 

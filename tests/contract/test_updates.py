@@ -30,7 +30,7 @@ stories its slot may have. All but one pair have one each."""
 
 
 def test_create_scale_remove(lab: Lab) -> None:
-    """Replicas get slots of their own; scaling says `updating` and `completed`; what is removed is gone."""
+    """Replicas get slots of their own; scaling is no update; what is removed is gone, and its tasks are 404."""
     with lab.watch() as seen:
         lab.start("app", replicas=1)
         assert lab.inspect("app").get("UpdateStatus") is None
@@ -69,7 +69,7 @@ def test_an_update_that_changes_nothing(lab: Lab) -> None:
 
 
 def test_labels_of_a_service_do_not_touch_its_tasks(lab: Lab) -> None:
-    """Neither at first nor after an update; then its `UpdateStatus` goes or stays as the Engine does it."""
+    """No task is replaced; the `UpdateStatus` of an earlier update is gone; PreviousSpec has the old labels."""
     with lab.watch() as seen:
         lab.start("app", monitor=0.3)
         lab.change("app", monitor=0.3, labels={"one": "1"})
@@ -113,7 +113,7 @@ def test_an_image_update(lab: Lab, order: str) -> None:
 
 
 def test_updates_that_exit_at_once(lab: Lab) -> None:
-    """All six pairs of order and failure action at one time.
+    """Stop-first and start-first, with rollback, pause and continue: states, messages, tasks, what runs at the end.
 
     The start-first ones have a health check: a task that was `running` for a moment could end its predecessor.
     """
@@ -162,11 +162,12 @@ def _in_the_end(lab: Lab, pair: tuple[str, str], name: str) -> None:
 @pytest.mark.parametrize(
     ("order", "env", "end"),
     [
-        ("stop-first", {}, "v3.0.1 complete exit 0"),
-        (
+        pytest.param("stop-first", {}, "v3.0.1 complete exit 0", id="heeds"),
+        pytest.param(
             "start-first",
             {"IGNORE_TERM": "1"},
             "v3.0.1 failed exit 137 (task: non-zero exit (137): dockerexec: unhealthy container)",
+            id="ignores",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Fixtures of the Swarm tests: one Engine per worker, kept; a fresh host per test."""
+"""Fixtures of the Swarm tests: a fresh host per test, on the worker's one Engine."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from ccci_upgrade.practice.world.recipes import SOURCES
 from ccci_upgrade.practice.world.repositories import build_all
-from tests.swarm.harness import Engine, missing, running_engine
+from tests.swarm.harness import Engine, missing
 from tests.swarm.host import Host, make_host
 
 _HERE = Path(__file__).parent
@@ -24,15 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.swarm)
             if lacks and not _IN_CI:
                 item.add_marker(skip)
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[Engine]:
-    """Give a private Engine; where CI is set and the machine cannot have one, the tests fail."""
-    if lacks := missing():
-        pytest.fail(f"Swarm tests need {', '.join(lacks)}", pytrace=False)
-    with running_engine() as started:
-        yield started
 
 
 @pytest.fixture(scope="session")
