@@ -115,7 +115,7 @@ def test_a_service_names_its_networks(lab: Lab) -> None:
 def test_logs_come_in_frames(lab: Lab) -> None:
     """Standard output is 1, standard error 2, each frame with its length; `tail` takes the last lines."""
     lab.create("app", env={"EXIT": "3"}, restart="none")
-    lab.until(lambda: text(lab.tasks("app")[0], "Status", "State") == "failed", "it failed")
+    lab.until(lambda: [text(each, "Status", "State") for each in lab.tasks("app")] == ["failed"], "it failed")
     (container,) = lab.containers("app")
     path = f"/containers/{text(container, 'Id')}/logs"
     status, body, _ = lab.raw("GET", path, {"stdout": "1", "stderr": "1"})

@@ -1,4 +1,4 @@
-"""When Swarm starts a task again, how it ends one, and how many it remembers."""
+"""When Swarm starts a task again, and how it ends one."""
 
 from functools import partial
 
@@ -51,17 +51,6 @@ def test_who_ignores_sigterm_is_killed_after_the_grace(lab: Lab) -> None:
 
     assert seen.containers("heeds") == ["create start kill(15) die(0) stop destroy"]
     assert seen.containers("ignores") == ["create start kill(15) kill(9) die(137) stop destroy"]
-
-
-def test_the_history_of_a_slot_is_limited(lab: Lab) -> None:
-    """Five tasks of a slot are kept, the newest of them."""
-    with lab.watch() as seen:
-        lab.create("app", delay=0.1, env={"EXIT": "3"})
-        lab.until(lambda: seen.count("app") >= 7, "seven tasks")
-        kept = lab.tasks("app")
-
-    assert len(kept) <= 6
-    assert seen.tasks("app") == [CRASHED]
 
 
 def _ended(lab: Lab, name: str) -> bool:
