@@ -1,5 +1,6 @@
 """`make demo`: the main job, start to end, on a machine with Python and git only."""
 
+import os
 import re
 import signal
 import subprocess
@@ -84,7 +85,7 @@ def test_an_interrupt_cleans_up(tmp_path: Path, after: str, number: signal.Signa
         for line in child.stdout:
             if after in line:
                 break
-        subprocess.run(["kill", f"-{number.value}", f"-{child.pid}"], check=True)  # noqa: S607
+        os.killpg(child.pid, number)
         rest = child.stdout.read()
         child.wait(timeout=30)
 

@@ -162,7 +162,7 @@ FAULTS = (
     ),
     Fault(
         name="volume-lost",
-        summary="a version renames its volume: the app is green, and its data is gone",
+        summary="a version renames its volume: green, and the data is gone",
         cause=_renamed_volume,
         mend=_take_renamed_back,
     ),

@@ -86,7 +86,7 @@ def _scale(mark: Mark, recipe: str, replicas: int) -> None:
 FAULTS = (
     Fault(
         name="foreign-change",
-        summary="somebody else changes the app in the middle of its next upgrade",
+        summary="somebody else changes an app during its next upgrade",
         cause=_cause,
         mend=_mend,
     ),
