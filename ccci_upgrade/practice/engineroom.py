@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
+from types import FrameType
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError, NotReadyError
@@ -63,24 +65,39 @@ def start(place: Place, mark: Mark) -> int:
     """
     more = os.environ.get("PYTHONPATH", "")
     env = child_env({"PYTHONPATH": f"{_PACKAGE}{os.pathsep}{more}" if more else _PACKAGE})
-    with place.log.open("ab") as log:
-        child = subprocess.Popen(
-            _argv(mark),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=env,
-            cwd="/",
-            start_new_session=True,
-        )
+    child: subprocess.Popen[bytes] | None = None
     try:
+        with place.log.open("ab") as log, _undisturbed():
+            child = subprocess.Popen(
+                _argv(mark),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                cwd="/",
+                start_new_session=True,
+            )
         _wait_for(child, place, mark)
     except BaseException:
-        end_group(child.pid, signal.SIGKILL)
-        child.wait()
+        if child is not None:
+            end_group(child.pid, signal.SIGKILL)
+            child.wait()
         raise
     child.returncode = 0  # it goes on without us: nobody waits for it, and nobody is warned of it
     return child.pid
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Ctrl-C back for a moment: a child that was started must be known before anything is raised."""
+    pressed: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed and callable(before):
+            before(*pressed[0])
 
 
 def _wait_for(child: "subprocess.Popen[bytes]", place: Place, mark: Mark) -> None:
@@ -113,8 +130,10 @@ def fault(mark: Mark, what: Mapping[str, Json]) -> None:
 def stop(mark: Mark) -> None:
     """End it through its socket, else by a signal where the pid is provably it; NotReadyError if it stays."""
     with contextlib.suppress(EngineError):  # gone already, or too stuck to listen
+        pid = _pid(ask(mark, "GET", "/_practice"))
+        mark = replace(mark, pid=pid or mark.pid)
         ask(mark, "POST", "/_practice/stop")
-    if _ended(mark, STOP_SECONDS if mark.pid and is_ours(mark) else _POLL):
+    if _ended(mark, STOP_SECONDS):
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         if is_ours(mark) and end_group(mark.pid, number) and _ended(mark, 3.0):
@@ -135,6 +154,12 @@ def is_ours(mark: Mark) -> bool:
 def _argv(mark: Mark) -> list[str]:
     """The folder as the socket has it: the Engine puts its socket there, and the path must stay short."""
     return [sys.executable, "-m", MODULE, str(Path(mark.socket).parent)]
+
+
+def _pid(said: Json) -> int:
+    """The pid an Engine says it has, 0 where it says none."""
+    pid = said.get("pid") if isinstance(said, dict) else None
+    return pid if isinstance(pid, int) else 0
 
 
 def _ended(mark: Mark, seconds: float) -> bool:
