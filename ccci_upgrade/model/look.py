@@ -199,8 +199,8 @@ class Look:
         if self._matches(service):
             return Place.ON_TARGET
         if old is not None and service.spec_hash == old.spec_hash:
-            rollback = (UpdateState.ROLLBACK_COMPLETED, UpdateState.ROLLBACK_STARTED)
-            went = name in self.reached or self.fresh(service) in rollback
+            # Whatever the update's state is now: a rollback can end as `completed` (Engine 20.10, tried).
+            went = name in self.reached or self.fresh(service) is not None
             return Place.WENT_BACK if went else Place.AS_BEFORE
         return Place.ELSEWHERE
 

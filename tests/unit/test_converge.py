@@ -265,6 +265,13 @@ def test_a_rollback_that_happened_between_two_looks_is_no_unchanged() -> None:
     assert Looks(goal=goal(holds_data=False)).see((9, BACK), (14, BACK)).state is State.SWARM_ROLLED_BACK
 
 
+def test_a_rollback_that_ended_as_completed_is_a_rollback() -> None:
+    """A start-first rollback can end so on a real Swarm; a look may have missed all before."""
+    back = now(in_state(APP_OLD, UpdateState.COMPLETED), GONE, task(APP_OLD, "again", created=9))
+
+    assert see((0, back), (5, back)).state is State.SWARM_ROLLED_BACK
+
+
 def test_a_rollback_after_the_window_had_opened_is_no_flapping() -> None:
     """While the Engine was silent Swarm went back: what that means for the data must not get lost."""
     last = see((2, now(APP_NEW, FRESH)), (60, BACK), (65, BACK))
