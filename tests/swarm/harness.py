@@ -152,7 +152,8 @@ class Engine:
         """End everything in here, and leave nothing behind."""
         if self._daemon is not None and self._daemon.poll() is None:
             self.thaw()
-            os.kill(self._dockerd, signal.SIGTERM)  # so that it takes its control groups along
+            # So that it takes its control groups along. One that never answered has no number yet, and 0 is us.
+            os.kill(self._dockerd or self._daemon.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._daemon.wait(timeout=15)
         self._keeper.kill()
