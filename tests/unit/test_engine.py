@@ -372,7 +372,7 @@ def test_a_cancelled_stream_ends_soon_and_without_an_error(fake: FakeEngine, eng
 def test_a_cancelled_stream_that_is_never_silent_ends_too(fake: FakeEngine, engine: Engine) -> None:
     """A crash loop has events all the time."""
     fake.replies["/events"] = dripping(STREAM, b'e\r\n{"status": 1}\n\r\n', fake.ended, every=0.01)
-    seen = []
+    seen: list[object] = []
     for event in engine.lines("GET", "/events", seconds=60, cancelled=lambda: len(seen) >= 3):
         seen.append(event)
         assert len(seen) < 500, "it goes on for ever"
