@@ -1,5 +1,6 @@
 """What all tests share: Hypothesis' settings, one Engine, and figures that a run must print in any case."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,15 @@ from tests.swarm.harness import Engine, missing, running_engine
 # A busy machine makes one example slow and proves nothing; each test's own timeout still holds.
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+# Who is started in the background, or with nohup, ignores these; so would every child, and no shell could trap them.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture(scope="session")

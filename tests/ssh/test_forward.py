@@ -151,9 +151,7 @@ def test_a_lost_connection_is_opened_anew_by_one_ssh(server: SshServer) -> None:
 
 
 HOLD = """
-import signal, sys, time
-for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # whoever started the tests may have ignored them
-    signal.signal(number, signal.SIG_DFL)
+import sys, time
 from ccci_upgrade.tools.forward import Forward
 from ccci_upgrade.tools.ssh import parse_target
 forward = Forward(parse_target(sys.argv[1]))
