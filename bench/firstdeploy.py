@@ -158,6 +158,9 @@ class _Silent:
     def waiting(self, text: str) -> None:
         """Say nothing."""
 
+    def progress(self, text: str, done: int, total: int) -> None:
+        """Nothing."""
+
     def note(self, text: str) -> None:
         """Say nothing."""
 

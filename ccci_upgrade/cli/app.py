@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ccci_upgrade import __version__
-from ccci_upgrade.cli import completion, practice
+from ccci_upgrade.cli import completion, practice, snapshot
 
 app = typer.Typer(
     name="ccci-upgrade",
@@ -191,6 +191,7 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
 
 
 app.add_typer(practice.app)
+app.add_typer(snapshot.app)
 
 
 def _shared(

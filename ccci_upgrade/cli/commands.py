@@ -220,6 +220,16 @@ def doctor(shared: Shared) -> Exit:
     return _run("doctor", shared, {"checks": []}, work)
 
 
+def run_command(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:
+    """Run a command that is defined elsewhere."""
+    return _run(command, shared, empty, work)
+
+
+def open_for(call: Call) -> "Host":
+    """Open the server of a call; it is closed with the call."""
+    return _host(call)
+
+
 def _run(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:
     config_file, server, json, no_input = shared
     options = again.options(config_file, server)

@@ -5,6 +5,9 @@ from ccci_upgrade.config import Config
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.store.journal import Reading, read_all
 
+SNAPSHOT = "snapshot create"
+"""The command of runs that stop an app and bring it back."""
+
 
 def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[tuple[Run, ...], Reading]:
     """The last runs, newest first, of some apps or of all."""
@@ -23,9 +26,24 @@ def under_way(run: Run) -> bool:
     return run.host == process.this_host() and process.alive(run.pid)
 
 
+def noted_before(run: Run) -> str:
+    """`SERVICE=REPLICAS` of every service a run was about to stop, from the journal; empty where none was."""
+    phases = {phase.name: phase for phase in run.phases}
+    back, noted = phases.get("back"), phases.get("replicas")
+    if "quiesce" not in phases or (back is not None and back.ok):
+        return ""
+    return noted.detail if noted is not None and noted.ok else phases["quiesce"].detail
+
+
 def _open_run_line(run: Run) -> str:
-    which = f"run {run.run_id} ({run.app} to {run.to_version}, by {run.operator} on {run.host})"
+    what = f"snapshot of {run.app}" if run.command == SNAPSHOT else f"{run.app} to {run.to_version}"
+    which = f"run {run.run_id} ({what}, by {run.operator} on {run.host})"
     phase = run.phases[-1].name if run.phases else "opened"
     if under_way(run):
         return f"{which} is under way (pid {run.pid}), at `{phase}`"
+    if run.command == SNAPSHOT and (before := noted_before(run)):
+        return (
+            f"{which} never ended: it was at `{phase}`, and had stopped the app. Replicas before: {before}. "
+            f"`ccci-upgrade health {run.app}` says what is true; to bring them back: docker service scale {before}"
+        )
     return f"{which} never ended: it was at `{phase}`; `ccci-upgrade health {run.app}` says what is true"

@@ -25,6 +25,9 @@ class Reporter(Protocol):
     def waiting(self, text: str) -> None:
         """What is being waited for; called again and again, printed when it changes."""
 
+    def progress(self, text: str, done: int, total: int) -> None:
+        """How far something long is, in bytes; called again and again, `total` is an estimate."""
+
     def note(self, text: str) -> None:
         """Something a person should know, not an error."""
 

@@ -24,7 +24,8 @@ class Step:
     """One step. `act` gives a line of detail or raises CcciError.
 
     `probe` decides whether it is done already: a done step is journaled and passed over. `always` steps are
-    taken even after an earlier one failed, so that a verdict is reached and recorded in any case.
+    taken even after an earlier one failed, so that a verdict is reached and recorded in any case. `intent` gives
+    what the journal must hold before the act: all that is needed to put things back.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Step:
     act: Callable[[], str]
     probe: Callable[[], Progress] = lambda: Progress.OPEN
     always: bool = False
+    intent: Callable[[], str] = str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +75,9 @@ def _acted(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[
     """Journal the intent, then act. Without the intent on disk nothing is changed, but a verdict is reached."""
     try:
         if step.always:
-            _noted(reporter, lambda: journal.begin(run.run_id, step.id))
+            _noted(reporter, lambda: journal.begin(run.run_id, step.id, detail=step.intent()))
         else:
-            journal.begin(run.run_id, step.id)
+            journal.begin(run.run_id, step.id, detail=step.intent())
         return step.act(), None
     except CcciError as error:
         return error.message, error

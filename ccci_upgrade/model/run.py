@@ -45,6 +45,7 @@ class Run:
     next_steps: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
+    snapshot: str | None = None
 
 
 class Word(StrEnum):
@@ -72,7 +73,7 @@ def to_json(run: Run) -> dict[str, object]:
         "verdict": None if verdict is None else verdict_json(verdict),
         "holds": list(run.holds),
         "acknowledged": list(run.acknowledged),
-        "snapshot": None,
+        "snapshot": run.snapshot,
         "phases": [
             {"name": p.name, "seconds": round(p.seconds, 3), "ok": p.ok, "detail": p.detail}
             for p in run.phases
@@ -119,6 +120,7 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             next_steps=_texts(raw.get("next")),
             notices=_texts(raw.get("notices")),
             logs=_texts(raw.get("logs")),
+            snapshot=None if raw.get("snapshot") is None else _text(raw["snapshot"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -39,6 +39,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     SKIPPED = "skipped"
+    SAVED = "saved"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,5 +88,6 @@ OUTCOME_EXIT: dict[Outcome, Exit] = {
     Outcome.FAILED: Exit.FAILED,
     Outcome.INTERRUPTED: Exit.INTERRUPTED,
     Outcome.SKIPPED: Exit.OK,
+    Outcome.SAVED: Exit.OK,
 }
 """Exit codes of outcomes that need no verdict; with one, `TABLE` gives the same."""

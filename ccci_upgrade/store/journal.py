@@ -59,9 +59,9 @@ class Journal:
         self._write(Word.OPENED, run.run_id, {"run": runs.to_json(run)})
         return folder
 
-    def begin(self, run_id: str, step: str) -> None:
-        """Write the intent of a step."""
-        self._write(Word.BEGIN, run_id, {"step": step})
+    def begin(self, run_id: str, step: str, *, detail: str = "") -> None:
+        """Write the intent of a step; `detail` is what a reader needs who finds it never ended."""
+        self._write(Word.BEGIN, run_id, {"step": step} | ({"detail": detail} if detail else {}))
 
     def end(self, run_id: str, step: str, *, ok: bool, seconds: float, detail: str) -> None:
         """Write a step's result."""

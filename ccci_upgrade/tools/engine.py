@@ -25,6 +25,9 @@ BODY_LIMIT = 128 * 1024 * 1024
 NEWEST_API = (1, 47)
 """The newest API version this code was written against; a newer Engine is asked for this one."""
 
+STREAM_PIECE = 256 * 1024
+"""Bytes of a streamed answer that are held at once."""
+
 _NOBODY = (ConnectionRefusedError, FileNotFoundError)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -169,6 +172,33 @@ class Engine:
             return
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(method, path, error) from error
+        finally:
+            connection.close()
+
+    def stream(
+        self,
+        path: str,
+        query: Mapping[str, Json] | None = None,
+        *,
+        seconds: float,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[bytes]:
+        """Get a long answer in pieces, on a connection of its own; never more than one piece in memory.
+
+        `seconds` bounds the silence between two pieces. Unlike `lines` it raises where it was cancelled or broke
+        off: a part of an archive must not pass for the whole.
+        """
+        connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
+        try:
+            response = self._send(connection, _Request("GET", self._query(path, query), None, {}))
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                _accept("GET", path, Answer(response.status, response.read(BODY_LIMIT), path))
+            while piece := response.read(STREAM_PIECE):
+                yield piece
+        except CancelledError:
+            raise EngineError(f"reading {path} was cancelled", code="engine-cancelled") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable("GET", path, error) from error
         finally:
             connection.close()
 

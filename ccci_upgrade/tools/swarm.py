@@ -92,6 +92,10 @@ class Swarm:
             root_dir=_text(info, "DockerRootDir"),
         )
 
+    def node_id(self) -> str:
+        """The node that this Engine is: its volumes are the ones that can be read."""
+        return _text(_sub(_obj(self.engine.get("/info"), "/info"), "Swarm"), "NodeID")
+
     def engine_time(self) -> datetime:
         """The Engine's clock now."""
         if self._offset is None:

@@ -7,7 +7,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, cast
 
 from ccci_upgrade import clock
-from ccci_upgrade.text import tame, tame_line
+from ccci_upgrade.text import in_words, tame, tame_line
 from ccci_upgrade.ui.streams import ERR, OUT, Lasting, Patient, columns
 
 if TYPE_CHECKING:  # each command loads only what it needs
@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # each command loads only what it needs
 
 STILL = 20.0
 """Seconds after which a wait that did not change is said again."""
+
+STEP = 2.0
+"""Seconds between two lines about something long."""
 
 _OWN = "$ ccci-upgrade "
 
@@ -54,6 +57,9 @@ class Terminal:
         self._waiting = ""
         self._since = 0.0
         self._said = 0.0
+        self._moving = ""
+        self._began = 0.0
+        self._told = 0.0
 
     def show(self, blocks: Iterable[Block]) -> None:
         """Print a command's result for people."""
@@ -96,6 +102,19 @@ class Terminal:
         elif now - self._said >= STILL:
             self._said = now
             self._say(f"  still waiting for {text} ({now - self._since:.0f} s)", style="dim")
+
+    def progress(self, text: str, done: int, total: int) -> None:
+        """Say how far something long is, now and then: bytes, speed and the time that is left."""
+        now = clock.ticks()
+        if text != self._moving:
+            self._moving, self._began, self._told = text, now, now
+        elif now - self._told >= STEP:
+            self._told = now
+            speed = done / (now - self._began)
+            left = f", about {max(0, total - done) / speed:.0f} s left" if speed and total else ""
+            self._say(
+                f"  {text}: {in_words(done)} of {in_words(total)}, {in_words(speed)}/s{left}", style="dim"
+            )
 
     def note(self, text: str) -> None:
         """Say something a person should know."""

@@ -26,6 +26,7 @@ SEVERITY = {
 OUTCOME_STYLE = {
     Outcome.UPGRADED: "bold green",
     Outcome.NOOP: "green",
+    Outcome.SAVED: "green",
     Outcome.ROLLED_BACK: "bold magenta",
     Outcome.HELD: "bold magenta",
     Outcome.DECLINED: "bold magenta",

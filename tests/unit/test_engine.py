@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ccci_upgrade.errors import EngineError
-from ccci_upgrade.tools.engine import Engine
+from ccci_upgrade.tools.engine import STREAM_PIECE, Engine
 from tests.fakeengine import FakeEngine, Reply, answer, chunked, dripping, raw, silent, within
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
@@ -378,3 +378,30 @@ def test_a_cancelled_stream_that_is_never_silent_ends_too(fake: FakeEngine, engi
         assert len(seen) < 500, "it goes on for ever"
 
     assert seen
+
+
+def test_a_long_body_comes_in_pieces(fake: FakeEngine, engine: Engine) -> None:
+    """All of it, and never more at once than a piece is long."""
+    data = bytes(range(256)) * 4096
+    fake.replies["/archive"] = chunked([data])
+    pieces = list(engine.stream("/archive", seconds=5))
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= STREAM_PIECE < len(data)
+
+
+def test_a_part_of_a_body_never_passes_for_the_whole(fake: FakeEngine, engine: Engine) -> None:
+    """Broken off, silent, refused or cancelled: an error each, in time."""
+    in_time = within(5)
+    fake.replies["/broken"] = raw(STREAM + b"ff\r\nabc")
+    fake.replies["/silent"] = silent(STREAM + b"3\r\nabc\r\n", fake.ended)
+    fake.says("/refused", {"message": "no such container"}, status=404)
+
+    for path in ("/broken", "/silent"):
+        with pytest.raises(EngineError):
+            list(engine.stream(path, seconds=0.3))
+    with pytest.raises(EngineError, match="no such container"):
+        list(engine.stream("/refused", seconds=5))
+    with pytest.raises(EngineError, match="cancelled"):
+        list(engine.stream("/silent", seconds=60, cancelled=lambda: True))
+    in_time()

@@ -56,6 +56,10 @@ class Told:
         """A wait."""
         self.said.append(text)
 
+    def progress(self, text: str, done: int, total: int) -> None:
+        """Bytes."""
+        self.said.append(f"{text} {done} of {total}")
+
     def note(self, text: str) -> None:
         """A note."""
         self.said.append(f"note {text}")

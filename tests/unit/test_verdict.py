@@ -43,7 +43,7 @@ def test_only_good_ends_exit_with_0() -> None:
     """A script that looks at the code alone must not be misled."""
     good = {outcome for outcome, code in OUTCOME_EXIT.items() if code is Exit.OK}
 
-    assert good == {Outcome.UPGRADED, Outcome.NOOP, Outcome.SKIPPED}
+    assert good == {Outcome.UPGRADED, Outcome.NOOP, Outcome.SKIPPED, Outcome.SAVED}
 
 
 def test_exit_codes_are_the_contracts() -> None:

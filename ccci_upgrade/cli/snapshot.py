@@ -1,0 +1,150 @@
+"""`snapshot`: take copies of an app's volumes, list them, read them back, remove old ones."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ccci_upgrade.cli import completion
+from ccci_upgrade.errors import Exit
+
+app = typer.Typer(
+    name="snapshot",
+    help="Copies of an app's volumes: take, list, read back, remove old ones. Alone it lists them.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; implied without a terminal.")]
+App = Annotated[
+    str | None,
+    typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+]
+
+
+@app.callback()
+def snapshot(context: typer.Context, *, json: Json = False, no_input: NoInput = False) -> None:
+    """Copies of an app's volumes: take, list, read back, remove old ones. Alone it lists them."""
+    context.obj = (*context.obj, json, no_input)
+    if context.invoked_subcommand is None:
+        _list(context, None, "snapshot", json=json, no_input=no_input)
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    apps: Annotated[
+        list[str],
+        typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+    ],
+    *,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Stop apps one after another, copy their volumes, bring them back, read the copy back."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows import snapshot as flow  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+
+        host = commands.open_for(call)
+        done, code = flow.create(host, host.find(tuple(apps)), call.terminal)
+        errors = [each.error for each in done if each.error is not None]
+        for error in errors:
+            call.terminal.error(error)
+        if not call.json:
+            call.terminal.show(snapshots.made(done))
+        elif code is not Exit.INTERRUPTED:
+            envelope.write("snapshot create", code, snapshots.made_data(done), errors)
+        return code
+
+    empty: dict[str, object] = {"runs": [], "snapshots": []}
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command("snapshot create", shared, empty, work))
+
+
+@app.command(name="list")
+def list_(context: typer.Context, of: App = None, *, json: Json = False, no_input: NoInput = False) -> None:
+    """Show all snapshots, or one app's."""
+    _list(context, of, "snapshot list", json=json, no_input=no_input)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    wanted: Annotated[str | None, typer.Argument(metavar="ID", help="The snapshot; without it all.")] = None,
+    *,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Read snapshots back: checksums, structure, counts. Exit 13 where one is not good."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows.snapshots import verify_all  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+
+        found, code = verify_all(call.config, wanted)
+        if call.json:
+            envelope.write("snapshot verify", code, snapshots.checked_data(found))
+        else:
+            call.terminal.show(snapshots.checked(found))
+        return code
+
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command("snapshot verify", shared, {"snapshots": []}, work))
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    of: App = None,
+    keep: Annotated[int, typer.Option("--keep", min=1, metavar="N", help="How many of each app stay.")] = 5,
+    *,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Remove old snapshots; never the newest good one, never one that an open run needs."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows import snapshots as flow  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+
+        gone = flow.prune(call.config, of, keep=keep)
+        if call.json:
+            envelope.write("snapshot prune", Exit.OK, snapshots.pruned_data(gone))
+        else:
+            call.terminal.show(snapshots.pruned(gone))
+        return Exit.OK
+
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command("snapshot prune", shared, {"removed": []}, work))
+
+
+def _list(context: typer.Context, of: str | None, name: str, *, json: bool, no_input: bool) -> None:
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows.snapshots import read_list  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+
+        found = read_list(call.config, of)
+        if call.json:
+            envelope.write(name, Exit.OK, snapshots.listed_data(found))
+        else:
+            call.terminal.show(snapshots.listed(found))
+        return Exit.OK
+
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command(name, shared, {"snapshots": []}, work))
+
+
+def _shared(
+    context: typer.Context, *, json: bool, no_input: bool
+) -> "tuple[Path | None, str | None, bool, bool]":
+    """`--config`, `--server`, and the flags said before or after the subcommand's name."""
+    config, server, json_before, no_input_before = context.obj
+    return config, server, json or json_before, no_input or no_input_before

@@ -1,0 +1,162 @@
+"""Walks through a tar stream piece by piece: counts what is in it and sees whether it is whole.
+
+Only headers are looked at; content passes by. Formats are those an Engine writes: ustar, PAX and GNU long names.
+An Engine that fails in the middle of an archive may still end its answer in order, so the end mark is asked for.
+"""
+
+BLOCK = 512
+RECORDS_LIMIT = 1024 * 1024
+"""Bytes of a PAX header or a long name; more is no archive of an Engine's."""
+
+_FILES = b"0\0" + b"7"
+_PLAIN = frozenset(b"0\x00123456" + b"7")
+"""Types of entries: file, hard link, symlink, devices, folder, fifo."""
+
+_EMPTY = bytes(BLOCK)
+
+
+class TarError(ValueError):
+    """The stream is no archive, or one that leads out of its own folder."""
+
+
+class TarWalk:
+    """Fed a whole stream with `feed`, ended with `finish`. `entries` and `size` (bytes of files) grow meanwhile."""
+
+    def __init__(self, root: str) -> None:
+        """Expect one folder `root` at the top, and all else below it."""
+        self._root = root
+        self._kept = bytearray()
+        self._skip = 0
+        self._records: bytearray | None = None
+        self._records_left = 0
+        self._records_kind = 0
+        self._name: str | None = None
+        self._size: int | None = None
+        self._zeros = 0
+        self.entries = 0
+        self.size = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes; TarError where they cannot belong to such an archive."""
+        at = 0
+        while at < len(piece):
+            if self._records is None and not self._kept and self._skip:
+                step = min(self._skip, len(piece) - at)
+                self._skip -= step
+                at += step
+                continue
+            step = min(BLOCK - len(self._kept), len(piece) - at)
+            self._kept += piece[at : at + step]
+            at += step
+            if len(self._kept) == BLOCK:
+                block, self._kept = bytes(self._kept), bytearray()
+                self._block(block)
+
+    def finish(self) -> None:
+        """Say that nothing follows; TarError where the archive is not whole."""
+        if self._zeros < 2 or self._kept or self._skip or self._records is not None:  # noqa: PLR2004 - the end mark
+            raise TarError("it ends too early")
+        if not self.entries:
+            raise TarError("there is nothing in it, not even its folder")
+
+    def _block(self, block: bytes) -> None:
+        if self._records is not None:
+            self._record(block)
+        elif self._zeros >= 2:  # noqa: PLR2004 - the end mark
+            if block != _EMPTY:
+                raise TarError("something follows its end")
+        elif block == _EMPTY:
+            self._zeros += 1
+        elif self._zeros:
+            raise TarError("an empty block stands in the middle")
+        else:
+            self._header(block)
+
+    def _header(self, block: bytes) -> None:
+        said = _number(block[148:156])
+        if said != sum(block) - sum(block[148:156]) + 8 * 32:
+            raise TarError("the checksum of an entry's header is wrong")
+        kind, size = block[156], _number(block[124:136])
+        if kind in b"xgLK":
+            if size > RECORDS_LIMIT:
+                raise TarError("an entry has a header that is too long")
+            self._records, self._records_left, self._records_kind = bytearray(), size, kind
+            if not size:
+                self._records = None
+            return
+        if kind not in _PLAIN:
+            raise TarError(f"an entry has the unknown type {kind}")
+        name, self._name = self._name, None
+        known, self._size = self._size, None
+        self._entry(name or _name(block))
+        length = (size if known is None else known) if kind in _FILES else 0
+        self.size += length
+        self._skip = -(-length // BLOCK) * BLOCK
+
+    def _record(self, block: bytes) -> None:
+        if self._records is None:
+            return
+        self._records += block[: self._records_left]
+        self._records_left -= min(self._records_left, BLOCK)
+        if self._records_left:
+            return
+        data, self._records = bytes(self._records), None
+        if self._records_kind == ord("L"):
+            self._name = _text(data.rstrip(b"\0"))
+        elif self._records_kind == ord("x"):
+            for key, value in _pairs(data):
+                if key == b"path":
+                    self._name = _text(value)
+                elif key == b"size":
+                    self._size = _decimal(value)
+
+    def _entry(self, name: str) -> None:
+        parts = name.rstrip("/").split("/")
+        if parts[0] != self._root or ".." in parts or "\0" in name:
+            raise TarError(f"the entry {name[:200]!r} is not below {self._root}")
+        if not self.entries and len(parts) != 1:
+            raise TarError(f"it does not begin with {self._root}")
+        self.entries += 1
+
+
+def _name(block: bytes) -> str:
+    name = block[:100].split(b"\0", 1)[0]
+    prefix = block[345:500].split(b"\0", 1)[0] if block[257:263] == b"ustar\0" else b""
+    return _text(prefix + b"/" + name if prefix else name)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="surrogateescape")
+
+
+def _number(field: bytes) -> int:
+    if field[:1] and field[0] & 0x80:
+        return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+    text = field.strip(b" \0")
+    if not text:
+        return 0
+    if not set(text) <= set(b"01234567"):
+        raise TarError("a number in an entry's header is none")
+    return int(text, 8)
+
+
+def _decimal(value: bytes) -> int:
+    if not value.isdigit() or len(value) > 19:  # noqa: PLR2004 - digits of 2**63
+        raise TarError("the size of an entry is no number")
+    return int(value)
+
+
+def _pairs(data: bytes) -> "list[tuple[bytes, bytes]]":
+    r"""The records of a PAX header, each `LENGTH KEY=VALUE\n` with the length of all of it."""
+    found = []
+    at = 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 20)
+        length = int(data[at:space]) if space > at and data[at:space].isdigit() else 0
+        record = data[space + 1 : at + length]
+        key, equals, value = record.partition(b"=")
+        if space < 0 or length <= space - at or not equals or not value.endswith(b"\n"):
+            raise TarError("a PAX header cannot be read")
+        found.append((key, value[:-1]))
+        at += length
+    return found
