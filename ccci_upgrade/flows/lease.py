@@ -166,23 +166,33 @@ class Lease:
                 self._reporter.note(f"the lease was not released ({error.message}): stale after {limit} s")
 
     def _takable(self, deadline: float) -> Standing:
-        """Wait until it is free or stale; what is only silent is watched for one more beat."""
-        watched: int | None = None
+        """Wait until it is free or stale.
+
+        What is only silent is watched for one more beat, past the deadline too; a beat in that time proves
+        that somebody lives, whatever the clocks say.
+        """
+        indexes: list[int | None] = []
+        since = clock.ticks()
         while True:
             seen = look_at_lease(self._swarm)
             if seen.state is LeaseState.FOREIGN:
                 raise foreign(seen)
-            if seen.claim is None or seen.dead or (seen.state is LeaseState.STALE and watched == seen.index):
+            if seen.claim is None or seen.dead:
                 return seen
-            if seen.state is LeaseState.STALE:
-                watched = seen.index
+            if seen.index not in indexes[-1:]:
+                indexes, since = [*indexes[-1:], seen.index], clock.ticks()
+            silent = seen.state is LeaseState.STALE
+            if silent and clock.ticks() - since >= seen.claim.limit * WATCH:
+                return seen
+            left = deadline - clock.ticks()
+            if silent and len(indexes) == 1:
                 self._reporter.waiting(f"a sign of life of {seen.claim.holder}, who has the lease")
-                clock.sleep(seen.claim.limit * WATCH)
-                continue
-            if clock.ticks() >= deadline:
+                left = POLL_SECONDS
+            elif left <= 0:
                 raise _taken(seen, seen.claim)
-            self._reporter.waiting(f"the lease, held by {seen.claim.line}")
-            clock.sleep(min(POLL_SECONDS, deadline - clock.ticks()))
+            else:
+                self._reporter.waiting(f"the lease, held by {seen.claim.line}")
+            clock.sleep(min(POLL_SECONDS, left))
 
     def _keep_alive(self) -> None:
         try:

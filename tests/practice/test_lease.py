@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -193,7 +194,7 @@ def test_a_suspended_holder_never_acts_after_it_lost_the_lease(place: Host) -> N
 
 
 def test_a_living_holder_keeps_it_past_its_limit(place: Host) -> None:
-    """Its thread gives signs of life while it does nothing; a jump of the Engine's clock changes nothing."""
+    """Its thread gives signs of life while it does nothing."""
     swarm = Swarm(place.engine)
     with racers(place, 1, CCCI_UPGRADE_LEASE_LIMIT="0.5") as (holder,):
         assert holder.ask("take") == "won"
@@ -205,6 +206,23 @@ def test_a_living_holder_keeps_it_past_its_limit(place: Host) -> None:
         assert last.claim is not None
         assert last.claim.heartbeat > first.claim.heartbeat
         assert holder.ask("act") == "acted"
+
+
+def test_a_clock_that_jumped_takes_nothing_from_the_living() -> None:
+    """By the Engine's clock the lease is an hour old; its next beat proves the holder alive."""
+    labels = to_labels(_claim(host="laptop", limit=1.0))
+    shown = {"Spec": {"Labels": labels}, "UpdatedAt": "2026-03-01T11:00:00Z"}
+    with FakeEngine() as engine, closing(Engine(engine.path)) as client:
+        engine.says("/info", {"SystemTime": "2026-03-01T12:00:00Z"})
+        engine.says(f"/configs/{NAME}", shown | {"Version": {"Index": 1}})
+        beat = threading.Timer(
+            0.1, lambda: engine.says(f"/configs/{NAME}", shown | {"Version": {"Index": 2}})
+        )
+        beat.start()
+        with pytest.raises(LeaseTakenError), hold(Swarm(client), command="b", wait=0, reporter=Told()):
+            pass
+        beat.join()
+        assert not engine.asked(f"/configs/{NAME}/update")
 
 
 def test_a_released_holder_stops_before_its_next_act(place: Host) -> None:
