@@ -80,6 +80,17 @@ def default_state_dir() -> str:
     return str(user_state_path("ccci-upgrade"))
 
 
+def lease_limit() -> float | None:
+    """`$CCCI_UPGRADE_LEASE_LIMIT`, seconds; None where it says nothing.
+
+    It is no setting for people: tests cannot wait a minute for a lease to become stale.
+    """
+    try:
+        return float(os.environ.get("CCCI_UPGRADE_LEASE_LIMIT", ""))
+    except ValueError:
+        return None
+
+
 def seconds(text: str, where: str) -> float:
     """Read a duration such as `90s`, `1m30s` or `500ms`."""
     parts = _DURATION.findall(text)

@@ -169,6 +169,30 @@ def alive(pid: int) -> bool:
     return pid > 0
 
 
+def dead(pid: int) -> bool:
+    """Whether a process of this machine has ended for sure: gone, or only waiting for its parent to look."""
+    if not alive(pid):
+        return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[:1]
+    except OSError:
+        return not alive(pid)
+    return state in ([b"Z"], [b"X"])
+
+
+def this_boot() -> str:
+    """An id of this boot and this space of process numbers; "" where the system has none (it is Linux's).
+
+    Containers share boot and name with their host, but not its process numbers.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - the link's target is no path
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return f"{boot}:{space}"
+
+
 def end_group(pid: int, number: signal.Signals) -> bool:
     """Signal a process group we started; False when it is gone already."""
     try:

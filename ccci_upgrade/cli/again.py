@@ -27,6 +27,7 @@ def go_on(
     else:
         words += ["--all"] if request.every else request.apps
         words += ["--to", request.to] if request.to else []
+    words += ["--lease-wait", f"{request.lease_wait:g}"] if request.lease_wait else []
     flags = {
         "--dry-run": request.dry_run,
         "--keep-going": request.keep_going,
@@ -39,6 +40,12 @@ def go_on(
     for each in listed:
         for hold in sorted({*each.holds, *each.acknowledged}):
             words += ["--ack", f"{each.app}:{hold}" if len(listed) > 1 else hold]
+    return shlex.join(words)
+
+
+def release(before: tuple[str, ...], holder: str, *, json: bool) -> str:
+    """Ending the lease of the one who has it now."""
+    words = ["ccci-upgrade", *before, "lease", "release", "--holder", holder, *(["--json"] if json else [])]
     return shlex.join(words)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ccci_upgrade import __version__
-from ccci_upgrade.cli import completion, practice, snapshot
+from ccci_upgrade.cli import completion, lease, practice, snapshot
 
 app = typer.Typer(
     name="ccci-upgrade",
@@ -137,6 +137,10 @@ def upgrade(
     ack: Ack = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a bad verdict.")] = False,
+    lease_wait: Annotated[
+        float,
+        typer.Option("--lease-wait", metavar="S", min=0, max=604800, help="Wait S seconds for the lease."),
+    ] = 0,
     offline: Offline = False,
     json: Json = False,
     no_input: NoInput = False,
@@ -153,6 +157,7 @@ def upgrade(
         acks=tuple(ack or ()),
         dry_run=dry_run,
         keep_going=keep_going,
+        lease_wait=lease_wait,
         offline=offline,
     )
     raise typer.Exit(commands.upgrade(_shared(context, json=json, no_input=no_input), request))
@@ -190,6 +195,7 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
     raise typer.Exit(commands.doctor(_shared(context, json=json, no_input=no_input)))
 
 
+app.add_typer(lease.app)
 app.add_typer(practice.app)
 app.add_typer(snapshot.app)
 

@@ -15,9 +15,13 @@ from ccci_upgrade.ui.console import Terminal
 if TYPE_CHECKING:
     from ccci_upgrade.flows.host import Host
     from ccci_upgrade.flows.upgrade import Request
+    from ccci_upgrade.model.lease import Claim
 
 Shared = tuple[Path | None, str | None, bool, bool]
 """`--config`, `--server`, `--json`, `--no-input`."""
+
+_NO_LEASE: dict[str, object] = {"config": None, "state": None, "age": None, "why": None, "claim": None}
+_KEPT: dict[str, object] = {"released": False}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +232,69 @@ def run_command(command: str, shared: Shared, empty: dict[str, object], work: Ca
 def open_for(call: Call) -> "Host":
     """Open the server of a call; it is closed with the call."""
     return _host(call)
+
+
+def lease_show(shared: Shared, command: str) -> Exit:
+    """`lease` and `lease show`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.lease import foreign, look_at_lease  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.model.lease import LeaseState  # noqa: PLC0415 - same
+        from ccci_upgrade.ui import lease  # noqa: PLC0415 - same
+
+        seen = look_at_lease(_host(call).swarm)
+        if seen.state is LeaseState.FOREIGN:
+            return fail(command, call.terminal, foreign(seen), json=call.json, empty=lease.shown(seen))
+        if call.json:
+            from ccci_upgrade.ui import envelope  # noqa: PLC0415 - start-up time is measured
+
+            envelope.write(command, Exit.OK, lease.shown(seen))
+        else:
+            call.terminal.show(lease.screen(seen))
+        return Exit.OK
+
+    return _run(command, shared, _NO_LEASE, work)
+
+
+def lease_release(shared: Shared, *, holder: str | None) -> Exit:
+    """`lease release`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.errors import DeclinedError, HeldError  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.flows.lease import look_at_lease, release_lease  # noqa: PLC0415 - same
+        from ccci_upgrade.ui import envelope, lease  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
+
+        swarm = _host(call).swarm
+        person = prompter(call.terminal, no_input=call.no_input)
+
+        def allowed(claim: "Claim") -> None:
+            call.terminal.show_beside(lease.screen(look_at_lease(swarm)))
+            if holder == claim.holder:
+                return
+            if holder is not None or not person.interactive:
+                said = "nobody said that it may be released" if holder is None else f"not by {holder}"
+                raise HeldError(f"the lease is held by {claim.holder}; {said}", hint="see below what goes on")
+            if not person.release(claim.holder):
+                raise DeclinedError("the lease was not released")
+
+        try:
+            done = release_lease(swarm, allowed=allowed)
+        except HeldError as error:
+            code = fail("lease release", call.terminal, error, json=call.json, empty=_NO_LEASE | _KEPT)
+            now = look_at_lease(swarm).claim
+            if now is not None:
+                call.terminal.last_word(again.release(call.options, now.holder, json=call.json))
+            return code
+        if call.json:
+            envelope.write("lease release", Exit.OK, lease.released(done))
+        elif done.released:
+            call.terminal.note("the lease is free now")
+        else:
+            call.terminal.show(lease.screen(done.before))
+        return Exit.OK
+
+    return _run("lease release", shared, _NO_LEASE | _KEPT, work)
 
 
 def _run(command: str, shared: Shared, empty: dict[str, object], work: Callable[[Call], Exit]) -> Exit:

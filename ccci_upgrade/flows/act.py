@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import CcciError, EngineError, Exit, NotReadyError
+from ccci_upgrade.errors import CcciError, EngineError, Exit, LockedError, NotReadyError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.lease import Lease
 from ccci_upgrade.flows.look import probes_of
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.steps import Progress, Step, walk
@@ -93,17 +94,20 @@ class UpgradeRun:
         facts: Facts,
         plan: Plan,
         *,
+        lease: Lease,
         lock: int,
         reporter: Reporter,
         interrupts: Interrupts,
     ) -> None:
         """Take a plan that nothing holds any more; `lock` is the descriptor of `ABRA_DIR`'s lock.
 
+        `lease` is held already, and proved anew before everything that changes something.
         `interrupts` is entered already, so that no press falls between two runs.
         """
         self._host = host
         self._facts = facts
         self._plan = plan
+        self._lease = lease
         self._lock = lock
         self._reporter = reporter
         self._interrupts = interrupts
@@ -124,10 +128,19 @@ class UpgradeRun:
         steps = (
             Step(id="pull", title="pull images", act=self._pull),
             Step(id="act", title=f"abra app upgrade to {self._record.to_version}", act=self._act),
-            Step(id="verify", title="watch the Swarm", act=self._verify, probe=self._unacted, always=True),
+            Step(
+                id="verify",
+                title="watch the Swarm",
+                act=self._verify,
+                probe=self._unacted,
+                always=True,
+                unguarded=True,
+            ),
             Step(id="pin", title="pin the version in `.env`", act=self._pin, probe=self._pinned, always=True),
         )
-        walked = walk(steps, run=self._record, journal=journal, reporter=self._reporter)
+        walked = walk(
+            steps, run=self._record, journal=journal, reporter=self._reporter, guard=self._lease.renew
+        )
         if self._watch is not None:
             self._watch.close()
         done = self._close(walked.error)
@@ -157,6 +170,7 @@ class UpgradeRun:
         arguments = self._host.abra.upgrade_argv(app.name, self._record.to_version)
         self._reporter.command(("abra", *arguments))
         self._stop_if_pressed()
+        self._lease.renew()  # as late as can be: the process may have slept since the step began
         began = clock.ticks()
         act = self._host.abra.act(
             arguments,
@@ -180,6 +194,10 @@ class UpgradeRun:
         try:
             while act.running():
                 watch.look(acting=True)
+                if self._lease.lost:
+                    self._notices.append("the lease was lost while abra was at work; abra was ended")
+                    act.end()
+                    break
                 if clock.ticks() >= deadline:
                     timed_out = True
                     act.end()
@@ -275,6 +293,8 @@ class UpgradeRun:
             outcome, _ = TABLE[self._verdict.state]
         elif self._acted is not None:
             outcome = Outcome.FAILED  # something was done and nobody could look: needs hands
+        elif isinstance(error, LockedError):
+            outcome = Outcome.LOCKED
         elif isinstance(error, InterruptedRunError):
             outcome = Outcome.INTERRUPTED
         else:

@@ -12,10 +12,12 @@ from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows.history import open_run_lines
 from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
+from ccci_upgrade.flows.lease import foreign, look_at_lease
 from ccci_upgrade.flows.look import probes_of
 from ccci_upgrade.flows.surroundings import other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
+from ccci_upgrade.model.lease import LeaseState
 from ccci_upgrade.model.run import version_left
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.tools.abra import Abra
@@ -88,6 +90,7 @@ def _swarm(host: Host) -> Iterator[Check]:
         yield Check(
             name="node", health=Health.GOOD if node.works else Health.WARN, detail=detail, remedy=remedy
         )
+    yield _lease(swarm)
     yield _tried("network proxy", lambda: _proxy(swarm))
     for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
@@ -161,6 +164,24 @@ def _proxy(swarm: Swarm) -> str:
             "there is no network `proxy`", hint="docker network create -d overlay --attachable proxy"
         )
     return "is there"
+
+
+def _lease(swarm: Swarm) -> Check:
+    try:
+        seen = look_at_lease(swarm)
+        if seen.state is LeaseState.FOREIGN:
+            raise foreign(seen)
+    except CcciError as error:
+        return _failed("lease", error)
+    if seen.claim is None:
+        return Check(name="lease", health=Health.GOOD, detail="free")
+    if seen.state is LeaseState.STALE:
+        detail = f"left behind by {seen.claim.line}: {seen.why}"
+        remedy = "the next `upgrade` takes it over"
+    else:
+        detail = f"held by {seen.claim.line}"
+        remedy = "they are at work: `upgrade` waits for them with `--lease-wait 600`"
+    return Check(name="lease", health=Health.WARN, detail=detail, remedy=remedy)
 
 
 def _owners(host: Host) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from ccci_upgrade.flows.act import InterruptedRunError, new_run
 from ccci_upgrade.flows.history import SNAPSHOT
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.lease import Lease, hold
 from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.quiesce import Quiesced, wait_healthy
@@ -50,9 +51,15 @@ class Made:
 def create(host: Host, apps: tuple[App, ...], reporter: Reporter) -> tuple[tuple[Made, ...], Exit]:
     """Take a snapshot of each app, one after another; the first that fails ends the row."""
     done: list[Made] = []
-    with host.abra.alone(seconds=LOCK_SECONDS), Interrupts() as interrupts:
+    words = " ".join((SNAPSHOT, *(app.name for app in apps)))
+    with (
+        hold(host.swarm, command=words, wait=0.0, reporter=reporter) as lease,
+        host.abra.alone(seconds=LOCK_SECONDS),
+        Interrupts() as interrupts,
+    ):
         for app in apps:
-            done.append(SnapshotRun(host, app, reporter=reporter, interrupts=interrupts).run())
+            one = SnapshotRun(host, app, reporter=reporter, interrupts=interrupts, lease=lease)
+            done.append(one.run())
             code = OUTCOME_EXIT[done[-1].run.outcome or Outcome.FAILED]
             if code is not Exit.OK:
                 return tuple(done), code
@@ -62,12 +69,15 @@ def create(host: Host, apps: tuple[App, ...], reporter: Reporter) -> tuple[tuple
 class SnapshotRun:
     """One snapshot of one app. `run` is the only public method; use it once."""
 
-    def __init__(self, host: Host, app: App, *, reporter: Reporter, interrupts: Interrupts) -> None:
-        """Nothing is looked at yet; `interrupts` is entered already."""
+    def __init__(
+        self, host: Host, app: App, *, reporter: Reporter, interrupts: Interrupts, lease: Lease
+    ) -> None:
+        """Nothing is looked at yet; `interrupts` is entered and `lease` held already."""
         self._host = host
         self._app = app
         self._reporter = reporter
         self._interrupts = interrupts
+        self._lease = lease
         self._id = f"{clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self._record = replace(new_run(host, _plan(host, app), command=SNAPSHOT), snapshot=self._id)
         self._store = Store(host.config.state_dir, host.cluster.id)
@@ -88,7 +98,13 @@ class SnapshotRun:
         journal = Journal(self._host.config.state_dir, self._host.cluster.id)
         journal.open(self._record)
         try:
-            walked = walk(self._steps(), run=self._record, journal=journal, reporter=self._reporter)
+            walked = walk(
+                self._steps(),
+                run=self._record,
+                journal=journal,
+                reporter=self._reporter,
+                guard=self._lease.renew,
+            )
         except BaseException:  # a bug of ours must not leave the app down
             if self._quiesced is not None and self._quiesced.touched:
                 self._quiesced.start()
@@ -107,7 +123,9 @@ class SnapshotRun:
             Step(id="replicas", title="note the replicas", act=noted),
             Step(id="quiesce", title="stop it for the copy", act=self._stop, intent=noted),
         )
-        back = Step(id="back", title="bring it back", act=self._start, intent=noted, always=True)
+        back = Step(
+            id="back", title="bring it back", act=self._start, intent=noted, always=True, unguarded=True
+        )
         return (
             Step(id="look", title="wait until it is settled", act=lambda: self._or_interrupted(self._look)),
             *(() if self._while_running else stopping),

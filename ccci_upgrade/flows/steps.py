@@ -25,7 +25,8 @@ class Step:
 
     `probe` decides whether it is done already: a done step is journaled and passed over. `always` steps are
     taken even after an earlier one failed, so that a verdict is reached and recorded in any case. `intent` gives
-    what the journal must hold before the act: all that is needed to put things back.
+    what the journal must hold before the act: all that is needed to put things back. An `unguarded` step needs
+    no leave to be taken: it changes nothing, or only gives back what this run took away.
     """
 
     id: str
@@ -34,6 +35,11 @@ class Step:
     probe: Callable[[], Progress] = lambda: Progress.OPEN
     always: bool = False
     intent: Callable[[], str] = str
+    unguarded: bool = False
+
+
+def no_guard() -> None:
+    """Let every step be taken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,26 +50,39 @@ class Walked:
     error: CcciError | None
 
 
-def walk(steps: Sequence[Step], *, run: Run, journal: Journal, reporter: Reporter) -> Walked:
-    """Take the steps in order; after an error only the `always` ones."""
+def walk(
+    steps: Sequence[Step],
+    *,
+    run: Run,
+    journal: Journal,
+    reporter: Reporter,
+    guard: Callable[[], None] = no_guard,
+) -> Walked:
+    """Take the steps in order; after an error only the `always` ones.
+
+    `guard` is called between the intent and the act of each step that changes something, and raises CcciError
+    where that must not be done any more: the lease is lost.
+    """
     phases: list[Phase] = []
     first: CcciError | None = None
     for step in steps:
         if first is not None and not step.always:
             continue
-        phase, error = _take(step, run, journal, reporter)
+        phase, error = _take(step, run, journal, reporter, guard)
         phases.append(phase)
         first = first or error
     return Walked(phases=tuple(phases), error=first)
 
 
-def _take(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[Phase, CcciError | None]:
+def _take(
+    step: Step, run: Run, journal: Journal, reporter: Reporter, guard: Callable[[], None]
+) -> tuple[Phase, CcciError | None]:
     started = clock.ticks()
     if step.probe() is Progress.DONE:
         detail, error = "was done already", None
     else:
         reporter.phase(run.app, step.title)
-        detail, error = _acted(step, run, journal, reporter)
+        detail, error = _acted(step, run, journal, reporter, no_guard if step.unguarded else guard)
     seconds = clock.ticks() - started
     _noted(
         reporter, lambda: journal.end(run.run_id, step.id, ok=error is None, seconds=seconds, detail=detail)
@@ -71,13 +90,16 @@ def _take(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[P
     return Phase(name=step.id, seconds=seconds, ok=error is None, detail=detail), error
 
 
-def _acted(step: Step, run: Run, journal: Journal, reporter: Reporter) -> tuple[str, CcciError | None]:
+def _acted(
+    step: Step, run: Run, journal: Journal, reporter: Reporter, guard: Callable[[], None]
+) -> tuple[str, CcciError | None]:
     """Journal the intent, then act. Without the intent on disk nothing is changed, but a verdict is reached."""
     try:
         if step.always:
             _noted(reporter, lambda: journal.begin(run.run_id, step.id, detail=step.intent()))
         else:
             journal.begin(run.run_id, step.id, detail=step.intent())
+        guard()
         return step.act(), None
     except CcciError as error:
         return error.message, error

@@ -8,6 +8,7 @@ from ccci_upgrade.errors import CcciError, Exit, StaleError, UsageError
 from ccci_upgrade.flows.act import UpgradeRun, exit_of, new_run
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.lease import Lease, LeaseTakenError, hold
 from ccci_upgrade.flows.look import Depth, look, look_at_versions
 from ccci_upgrade.flows.ports import Prompter, Reporter
 from ccci_upgrade.model.app import App
@@ -17,6 +18,7 @@ from ccci_upgrade.model.findings import ACK_KINDS, find
 from ccci_upgrade.model.plan import Plan, make_plan, moved_facts
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.verdict import Outcome
+from ccci_upgrade.model.version import Bump
 from ccci_upgrade.store.saved_plan import SavedPlan, read_saved
 from ccci_upgrade.tools.apps import read_env_text
 from ccci_upgrade.tools.git import Repository
@@ -37,6 +39,7 @@ class Request:
     dry_run: bool = False
     keep_going: bool = False
     offline: bool = False
+    lease_wait: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,14 @@ class Result:
     plans: tuple[Plan, ...]
     exit: Exit
     error: CcciError | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What is held while anything is changed: the Swarm's lease, and the descriptor of `ABRA_DIR`'s lock."""
+
+    lease: Lease
+    lock: int
 
 
 def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
@@ -79,11 +90,20 @@ def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Promp
         request = _as_saved(request, saved)
     if request.dry_run:
         return _gated(host, plan_apps(host, request), saved, reporter, prompter=None)
-    with host.abra.alone(seconds=LOCK_SECONDS) as lock:
-        gated = _gated(host, plan_apps(host, request), saved, reporter, prompter)
-        if gated.exit is not Exit.OK:
-            return gated
-        return _act(host, request, gated, lock=lock, reporter=reporter)
+    apps = _chosen(host, request)
+    words = " ".join(("upgrade", *(("--all",) if request.every else (app.name for app in apps))))
+    try:
+        with (
+            hold(host.swarm, command=words, wait=request.lease_wait, reporter=reporter) as lease,
+            host.abra.alone(seconds=LOCK_SECONDS) as lock,
+        ):
+            gated = _gated(host, plan_apps(host, request), saved, reporter, prompter)
+            if gated.exit is not Exit.OK:
+                return gated
+            return _act(host, request, gated, held=Held(lease=lease, lock=lock), reporter=reporter)
+    except LeaseTakenError as error:
+        runs = tuple(_locked(host, app, request) for app in apps)
+        return Result(runs=runs, plans=(), exit=Exit.LOCKED, error=error)
 
 
 def chosen_by(host: Host, request: Request, prompter: Prompter) -> Request:
@@ -188,17 +208,34 @@ def _refused(host: Host, planned: Sequence[Planned], outcome: Outcome, code: Exi
     return _Open(runs=tuple(runs), plans=tuple(p.plan for p in planned), exit=code)
 
 
+def _locked(host: Host, app: App, request: Request) -> Run:
+    """A run that did not even look: what runs and what there is are unknown."""
+    plan = Plan(
+        app=app.name,
+        recipe=app.recipe,
+        server=app.server,
+        from_version=None,
+        to_version=request.to,
+        bump=Bump.UNKNOWN,
+        images=(),
+        notes=(),
+        findings=(),
+        fingerprints={},
+    )
+    return new_run(host, plan, outcome=Outcome.LOCKED)
+
+
 # -- the act ----------------------------------------------------------------------------------------------
 
 
-def _act(host: Host, request: Request, gated: _Open, *, lock: int, reporter: Reporter) -> Result:
+def _act(host: Host, request: Request, gated: _Open, *, held: Held, reporter: Reporter) -> Result:
     """Act app by app; stop at the first bad verdict unless told to keep going, and at Ctrl-C in any case."""
     with Interrupts() as interrupts:
-        return _act_on_all(host, request, gated, lock=lock, reporter=reporter, interrupts=interrupts)
+        return _act_on_all(host, request, gated, held=held, reporter=reporter, interrupts=interrupts)
 
 
 def _act_on_all(
-    host: Host, request: Request, gated: _Open, *, lock: int, reporter: Reporter, interrupts: Interrupts
+    host: Host, request: Request, gated: _Open, *, held: Held, reporter: Reporter, interrupts: Interrupts
 ) -> Result:
     runs: list[Run] = []
     code = Exit.OK
@@ -209,14 +246,14 @@ def _act_on_all(
         if interrupts.pressed or (code is not Exit.OK and not request.keep_going):
             runs.append(new_run(host, each.plan, outcome=Outcome.SKIPPED))
             continue
-        run = _act_on_one(host, each, lock=lock, reporter=reporter, interrupts=interrupts)
+        run = _act_on_one(host, each, held=held, reporter=reporter, interrupts=interrupts)
         runs.append(run)
         code = exit_of(run) if code is Exit.OK else code
     return Result(runs=tuple(runs), plans=gated.plans, exit=code)
 
 
 def _act_on_one(
-    host: Host, planned: Planned, *, lock: int, reporter: Reporter, interrupts: Interrupts
+    host: Host, planned: Planned, *, held: Held, reporter: Reporter, interrupts: Interrupts
 ) -> Run:
     """Look once more at what the plan stands on: a person may have thought about it for an hour."""
     facts = _again(host, planned.facts)
@@ -224,7 +261,15 @@ def _act_on_one(
     if moved:
         reporter.note(f"{planned.plan.app}: {', '.join(moved)} moved since the plan was shown; look again")
         return new_run(host, planned.plan, outcome=Outcome.STALE)
-    return UpgradeRun(host, facts, planned.plan, lock=lock, reporter=reporter, interrupts=interrupts).run()
+    return UpgradeRun(
+        host,
+        facts,
+        planned.plan,
+        lease=held.lease,
+        lock=held.lock,
+        reporter=reporter,
+        interrupts=interrupts,
+    ).run()
 
 
 def _again(host: Host, facts: Facts) -> Facts:

@@ -13,6 +13,8 @@ def next_steps(
     if verdict is None:
         if outcome is Outcome.FAILED:
             return (f"ccci-upgrade health {app.name}  # once the Engine answers again", *_log(log))
+        if outcome is Outcome.LOCKED:
+            return ("ccci-upgrade lease show", f"ccci-upgrade plan {app.name}")
         return (f"ccci-upgrade plan {app.name}",)
     # Labels and service names are foreign text, and these lines are there to be pasted into a shell.
     was, to = shlex.quote(was) if was else was, shlex.quote(to)

@@ -39,6 +39,11 @@ class Nobody:
         """The command line named the app; holds were dealt with before."""
         return not plan.holds
 
+    def release(self, holder: str) -> bool:
+        """Nobody said so."""
+        del holder
+        return False
+
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Nobody can choose."""
         raise NobodyChoseError(apps)
@@ -89,6 +94,16 @@ class Person:
                 text, default=False, auto_enter=False, style=_style(), input=source, output=output
             )
             return _ask(question) is True
+
+    def release(self, holder: str) -> bool:
+        """Have the holder's name typed: what it says was shown before."""
+        import questionary  # noqa: PLC0415 - start-up time is measured
+
+        self._terminal.show_beside(_sentence(f"to end this lease, type {holder}; to stop, press Enter"))
+        with _ends() as (source, output):
+            question = questionary.text("the holder's name:", style=_style(), input=source, output=output)
+            answer = _ask(question)
+        return isinstance(answer, str) and answer.strip() == holder
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """A menu of the apps that have something newer."""

@@ -183,6 +183,7 @@ def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
             Outcome.NOT_READY: f"not ready: {blocks}{unchanged}",
             Outcome.HELD: f"held by {', '.join(run.holds)}{unchanged}",
             Outcome.DECLINED: f"declined{unchanged}",
+            Outcome.LOCKED: f"locked{unchanged}",
             Outcome.STALE: f"the plan is stale{unchanged}",
             Outcome.SKIPPED: "not begun",
         }.get(run.outcome, run.outcome.value)

@@ -24,6 +24,8 @@ class FakeEngine:
         self.socket = folder / "docker.sock"
         self.services: dict[str, dict[str, Any]] = {}
         self.tasks: list[dict[str, Any]] = []
+        self.configs: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
         self.broken = ""
         self.silent = threading.Event()
         self._ended = threading.Event()
@@ -102,11 +104,34 @@ class FakeEngine:
         )
         self.services[name] = service
 
+    def keep(self, path: str, version: str, spec: dict[str, Any]) -> tuple[int, object]:
+        """Create a config, or change its labels where `version` is its index."""
+        if self.broken:
+            return 500, {"message": self.broken}
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        with self._lock:
+            self._count += 1
+            new = {"Spec": spec, "Version": {"Index": self._count}, "UpdatedAt": now}
+            old = self.configs.get(spec["Name"])
+            if path == "/configs/create" and old is None:
+                self.configs[spec["Name"]] = new
+                return 201, {"ID": spec["Name"]}
+            if path == "/configs/create":
+                return 409, {"message": "rpc error: code = AlreadyExists"}
+            if old is None:
+                return 404, {"message": "no such config"}
+            if str(old["Version"]["Index"]) != version:
+                return 500, {"message": "rpc error: code = Unknown desc = update out of sequence"}
+            self.configs[spec["Name"]] = new
+            return 200, None
+
     def answer(self, path: str) -> tuple[int, object]:
         """Status and JSON of one GET."""
         if self.broken:
             return 500, {"message": self.broken}
-        plain = "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
+        plain = _plain(path)
+        if plain.startswith("/configs/") and plain.removeprefix("/configs/") in self.configs:
+            return 200, self.configs[plain.removeprefix("/configs/")]
         if plain.startswith("/images/"):
             return 200, {"Id": "sha256:0"}
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -125,7 +150,7 @@ class FakeEngine:
             "/volumes": {"Volumes": []},
             "/nodes": [{"ID": "node", "Description": {"Hostname": "node"}, "Status": {"State": "ready"}}],
             "/secrets": [],
-            "/configs": [],
+            "/configs": list(self.configs.values()),
         }
         return (200, known[plain]) if plain in known else (404, {"message": f"no {plain}"})
 
@@ -144,10 +169,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(status, value)
 
     def do_POST(self) -> None:
-        """`/fake/put` is what the stand-in for abra asks for."""
-        length = int(self.headers.get("Content-Length", "0"))
-        self.of.put(**json.loads(self.rfile.read(length)))
-        self._reply(200, {})
+        """`/fake/put` is what the stand-in for abra asks for; configs are for the lease."""
+        self.of.hold()
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        parts = urlsplit(self.path)
+        plain = _plain(parts.path)
+        if plain.startswith("/configs/"):
+            self._reply(*self.of.keep(plain, parts.query.removeprefix("version="), body))
+        else:
+            self.of.put(**body)
+            self._reply(200, {})
 
     def address_string(self) -> str:
         """A Unix socket has no address."""
@@ -163,6 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _plain(path: str) -> str:
+    """A path without the API's version."""
+    return "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
 
 
 def _matches(thing: dict[str, Any], query: str) -> bool:

@@ -1,5 +1,6 @@
 """The main job on a real Swarm, without a terminal: from status to a recorded verdict."""
 
+import getpass
 import json
 import shutil
 import subprocess
@@ -128,7 +129,7 @@ def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(
 
 
 def test_two_upgrades_at_once_never_run_two_abras(host: Host) -> None:
-    """The second one waits, then is refused or finds its work done."""
+    """The second one is refused before it looks, and is told who is at work."""
     host.deploy("traefik")
     host.habits(delay_before=14)
     with host.engine.popen(host.argv("upgrade", "traefik", "--offline")) as first:
@@ -138,7 +139,8 @@ def test_two_upgrades_at_once_never_run_two_abras(host: Host) -> None:
 
     assert first.returncode == 0, out + err
     assert second.code == 11
-    assert "still runs" in second.err
+    assert f"another operator is at work on this Swarm: {getpass.getuser()}@" in second.err
+    assert f"(pid {first.pid})" in second.err
 
 
 def test_a_killed_run_is_named_by_every_command(host: Host) -> None:
