@@ -17,8 +17,9 @@ ORDER = (
     ROOT / "README.md",
     ROOT / "docs" / "guides" / "first-upgrade.md",
     ROOT / "docs" / "guides" / "held-upgrade.md",
+    ROOT / "docs" / "guides" / "snapshots.md",
 )
-"""One server for all of them: the first changes nothing, then traefik, drone and keycloak are upgraded."""
+"""One server for all: the first changes nothing, then three apps are upgraded, and one is copied."""
 
 ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md",)
 """Played over ssh, in test_far.py."""
