@@ -179,17 +179,19 @@ def wait_healthy(
         try:
             stack = swarm.stack(name)
         except EngineError as error:
-            good, why = False, error.message
+            calm = good = False
+            why = error.message
         else:
             lines, state = unhealthy_lines(stack), state_of(stack)
             running = frozenset(task.id for task in stack.tasks if task.running)
-            good = not lines and state in ("converged", "rolled_back") and running == tasks
+            calm = not lines and state in ("converged", "rolled_back")
+            good = calm and running == tasks
             tasks, why = running, "; ".join(lines) or state
             if good and clock.ticks() - since >= settle:
                 return stack
         if not good:
             since = clock.ticks()
-        reporter.waiting(f"{name}: {why}")
+        reporter.waiting(f"the stability window ({settle:g} s)" if calm else why)
         if clock.ticks() >= deadline or stop():
             raise NotReadyError(
                 f"{name} is not settled: {why}",
