@@ -45,6 +45,8 @@ POLL_SECONDS = 0.25
 """Between two looks while waiting for a lease; one costs about 5 ms at a local socket."""
 
 JOIN_SECONDS = 2.0
+RELEASE_SECONDS = 5.0
+"""For each question at the end: nobody waits long for an Engine that is silent, the lease goes stale by itself."""
 
 
 class LeaseTakenError(LockedError):
@@ -226,11 +228,11 @@ def release_lease(swarm: Swarm, *, allowed: Callable[[Claim], None]) -> Released
 def _free(swarm: Swarm, token: str) -> bool:
     """Free the lease that has this token; False where another or none has it."""
     for _ in range(TRIES):
-        kept = config.read(swarm.engine)
+        kept = config.read(swarm.engine, seconds=RELEASE_SECONDS)
         found = from_labels(kept.labels) if kept else None
         if kept is None or not isinstance(found, Claim) or found.token != token:
             return False
-        if config.swap(swarm.engine, to_labels(None), kept.index):
+        if config.swap(swarm.engine, to_labels(None), kept.index, seconds=RELEASE_SECONDS):
             return True
     return False
 

@@ -19,9 +19,9 @@ _DATA = b"One operator at a time: see `ccci-upgrade lease show`.\n"
 _LOST_RACE = "update out of sequence"
 
 
-def read(engine: Engine) -> Kept | None:
-    """The config as it is; None where there is none yet."""
-    answer = engine.ask("GET", _PATH)
+def read(engine: Engine, *, seconds: float | None = None) -> Kept | None:
+    """The config as it is; None where there is none yet. `seconds` bounds the question where it must be short."""
+    answer = engine.ask("GET", _PATH, seconds=seconds)
     if answer.status == http.HTTPStatus.NOT_FOUND:
         return None
     if answer.status != http.HTTPStatus.OK:
@@ -51,10 +51,10 @@ def create(engine: Engine, labels: Mapping[str, str]) -> bool:
     return True
 
 
-def swap(engine: Engine, labels: Mapping[str, str], index: int) -> bool:
+def swap(engine: Engine, labels: Mapping[str, str], index: int, *, seconds: float | None = None) -> bool:
     """Write labels where the config still has this version index; False where somebody was quicker."""
     body: Json = {"Name": NAME, "Labels": dict(labels)}
-    answer = engine.ask("POST", f"{_PATH}/update", {"version": index}, body=body)
+    answer = engine.ask("POST", f"{_PATH}/update", {"version": index}, body=body, seconds=seconds)
     if answer.status == http.HTTPStatus.OK:
         return True
     if answer.status == http.HTTPStatus.NOT_FOUND or _LOST_RACE in answer.message:
