@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, EngineError, NotReadyError
+from ccci_upgrade.model.tardigest import ContentDigest, content_digest
+from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 
@@ -97,8 +99,11 @@ def replace(
     labels: Mapping[str, str],
     pieces: Iterable[bytes],
     cancelled: Callable[[], bool],
-) -> None:
+) -> str:
     """Make a volume anew and put an archive in: afterwards it holds that and nothing else.
+
+    Gives the archive's `content_digest`, for `same`: the Engine leaves out what its file system cannot hold, and
+    says nothing.
 
     Where it did not end, for whatever reason, the volume is gone or holds a part; called again with the whole
     archive it ends the same as if nothing had happened. NotReadyError `volume-in-use` before anything is touched
@@ -117,10 +122,23 @@ def replace(
     answer = engine.ask("POST", "/volumes/create", body=body)
     if answer.status != 201:  # noqa: PLR2004 - HTTP Created
         raise EngineError(f"the volume {name} cannot be made anew: {answer.message}")
+    digest = ContentDigest()
     with carrier(engine, stack=stack, image=image, volume=name, writable=True) as container:
-        write(engine, container, pieces, cancelled=cancelled)
+        write(engine, container, _digested(pieces, digest, name), cancelled=cancelled)
     if users(engine, name):
         raise _in_use(name, "a container was started with it meanwhile")
+    return digest.finish()
+
+
+def same(
+    engine: Engine, *, stack: str, image: str, name: str, digest: str, cancelled: Callable[[], bool]
+) -> bool:
+    """Whether a volume's content is what `replace` put in: it is read back in full."""
+    with carrier(engine, stack=stack, image=image, volume=name) as container:
+        try:
+            return content_digest(read(engine, container, cancelled=cancelled)) == digest
+        except TarError as error:
+            raise EngineError(f"the Engine's archive of {name} is not whole: {error}") from error
 
 
 def against(engine: Engine, name: str) -> tuple[str, ...]:
@@ -156,6 +174,21 @@ def image_id(engine: Engine, image: str) -> str:
     found = engine.find(f"/images/{image}/json")
     value = found.get("Id") if isinstance(found, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def _digested(pieces: Iterable[bytes], digest: ContentDigest, name: str) -> Iterator[bytes]:
+    """Look at each piece before the Engine gets it, and at the end before it is told that this was all."""
+    try:
+        for piece in pieces:
+            digest.feed(piece)
+            yield piece
+        digest.finish()
+    except TarError as error:
+        raise NotReadyError(
+            f"the archive for the volume {name} is damaged: {error}",
+            hint="`ccci-upgrade snapshot verify` tells which snapshots are good",
+            code="snapshot-damaged",
+        ) from error
 
 
 _LIVE = frozenset({"running", "paused", "restarting"})

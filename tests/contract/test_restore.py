@@ -92,11 +92,31 @@ def test_what_breaks_off_never_passes_for_the_whole(lab: Lab) -> None:
 
 
 def test_an_archive_that_the_engine_cannot_read_is_an_error(lab: Lab) -> None:
-    """Whatever was unpacked before the bad part."""
+    """Whatever was unpacked before the bad part; `replace` sees it before the Engine does."""
+    name, bad = f"{lab.stack}_data", archive({"a": b"1"})[:512] + b"\1" * 5120
     with pytest.raises(CcciError) as caught:
-        put_back(lab, f"{lab.stack}_data", archive({"a": b"1"})[:512] + b"\1" * 5120)
+        fill(lab, name, bad)
+    with pytest.raises(CcciError) as ours:
+        put_back(lab, name, bad)
 
-    assert caught.value.code == "engine"
+    assert (caught.value.code, ours.value.code) == ("engine", "snapshot-damaged")
+
+
+def test_what_was_put_back_is_proved_by_reading_it(lab: Lab) -> None:
+    """One digest for both archives; one changed byte, mode or name makes another one."""
+    name = f"{lab.stack}_data"
+    digest = put_back(lab, name, hard_to_keep())
+
+    def is_same() -> bool:
+        how = {"stack": lab.stack, "image": OLD, "name": name, "digest": digest}
+        return volumes.same(lab.engine, **how, cancelled=lambda: False)
+
+    first = is_same()
+    put_back(lab, name, whole(lab, name))
+    second = is_same()
+    fill(lab, name, archive({"sub/data": b"data" * 99_999 + b"date"}))
+
+    assert (first, second, is_same()) == (True, True, False)
 
 
 # -- archives ---------------------------------------------------------------------------------------------
@@ -169,16 +189,16 @@ def names(data: bytes) -> set[str]:
 # -- through the Engine -----------------------------------------------------------------------------------
 
 
-def put_back(lab: Lab, name: str, data: bytes, *, labels: dict[str, str] | None = None) -> None:
-    """Replace a volume by an archive."""
-    put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels)
+def put_back(lab: Lab, name: str, data: bytes, *, labels: dict[str, str] | None = None) -> str:
+    """Replace a volume by an archive; gives its digest."""
+    return put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels)
 
 
 def put_back_pieces(
     lab: Lab, name: str, pieces: Iterator[bytes], *, labels: dict[str, str] | None = None
-) -> None:
+) -> str:
     """The same, from pieces."""
-    volumes.replace(
+    return volumes.replace(
         lab.engine,
         stack=lab.stack,
         image=OLD,
