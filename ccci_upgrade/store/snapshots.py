@@ -208,6 +208,29 @@ def verify(kept: Kept) -> tuple[str, ...]:
     return problems
 
 
+def opened(kept: Kept, volume: VolumeCopy) -> Iterator[bytes]:
+    """One volume's archive, uncompressed, in pieces; memory stays that of one.
+
+    The checksum is known at the end only: NotReadyError `snapshot-damaged` there at the latest, so that whoever takes
+    the pieces must not believe them before the last one came. `verify` first, where that matters.
+    """
+    digest, expand = hashlib.sha256(), zlib.decompressobj(wbits=31)
+    try:
+        with _opened(kept.folder / volume.file) as file:
+            while data := file.read(PIECE):
+                digest.update(data)
+                while data and not expand.eof:
+                    if piece := expand.decompress(data, PIECE):
+                        yield piece
+                    data = expand.unconsumed_tail
+    except OSError as error:
+        raise _damaged(kept, volume, error.strerror or str(error)) from error
+    except zlib.error as error:
+        raise _damaged(kept, volume, str(error)) from error
+    if digest.hexdigest() != volume.sha256 or not expand.eof:
+        raise _damaged(kept, volume, "its checksum is not the manifest's")
+
+
 def to_remove(snapshots: Iterable[Kept], *, keep: int, needed: frozenset[str]) -> tuple[Kept, ...]:
     """What may go so that `keep` of each app stay: never the newest good one, never one that is `needed`."""
     by_app: dict[str, list[Kept]] = {}
@@ -308,6 +331,14 @@ def _opened(path: Path) -> BufferedReader:
 
 def _private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _damaged(kept: Kept, volume: VolumeCopy, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"the snapshot {kept.id} of {kept.app} is damaged: {volume.file}: {why}",
+        hint="`ccci-upgrade snapshot list` shows the others",
+        code="snapshot-damaged",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> NotReadyError:

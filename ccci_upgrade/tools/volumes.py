@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, EngineError, NotReadyError
+from ccci_upgrade.model.snapshotscope import in_memory, strange
+from ccci_upgrade.model.swarm import Volume
 from ccci_upgrade.model.tardigest import ContentDigest, content_digest
 from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
@@ -106,12 +108,13 @@ def replace(
     says nothing.
 
     Where it did not end, for whatever reason, the volume is gone or holds a part; called again with the whole
-    archive it ends the same as if nothing had happened. NotReadyError `volume-in-use` before anything is touched
-    where a container runs with it or is not ours to remove. Stop the app first; Swarm makes a missing volume for
-    the first task that wants it.
+    archive it ends the same as if nothing had happened. NotReadyError before anything is touched: `volume-in-use`
+    where a container runs with it or is not ours to remove, `volume-kind` where it is no plain volume. Stop the app
+    first; Swarm makes a missing volume for the first task that wants it.
     """
     if not _NAME.fullmatch(name):
         raise NotReadyError(f"`{tame_line(name)}` cannot be a volume's name", code="volume-name")
+    _only_plain(engine, name, driver, options)
     _delete(engine, name, cancelled)
     body: dict[str, Json] = {
         "Name": name,
@@ -210,6 +213,24 @@ def _why_not(container: dict[str, Json]) -> str:
     if isinstance(labels, dict) and {_TASK, MARK} & labels.keys():
         return ""
     return f"container {short} is no task of a service (`docker rm {short}` removes it)"
+
+
+def _only_plain(engine: Engine, name: str, driver: str, options: Mapping[str, str]) -> None:
+    """Refuse what lives elsewhere, as it was and as it is now: deleting such a volume leaves its data there."""
+    found = engine.find(f"/volumes/{name}")
+    now = found if isinstance(found, dict) else {}
+    said = now.get("Options")
+    for each, how in (
+        (driver, options),
+        (str(now.get("Driver") or driver), said if isinstance(said, dict) else {}),
+    ):
+        texts = {key: str(value) for key, value in how.items()}
+        volume = Volume(name=name, driver=each, created=None, labels={}, options=texts)
+        why = strange(volume) or ("is kept in memory" if in_memory(volume) else "")
+        if why:
+            raise NotReadyError(
+                f"the volume {name} {why}", hint="restore it by its own means", code="volume-kind"
+            )
 
 
 def _delete(engine: Engine, name: str, cancelled: Callable[[], bool]) -> None:

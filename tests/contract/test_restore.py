@@ -73,6 +73,25 @@ def test_ended_tasks_go_and_a_running_one_refuses(lab: Lab) -> None:
     assert lab.containers("app") == []
 
 
+def test_what_is_no_plain_volume_is_never_touched(lab: Lab) -> None:
+    """A share, a folder of the host, memory: as the volume is now, or as it was."""
+    now, was = f"{lab.stack}_now", f"{lab.stack}_was"
+    options = {"type": "none", "o": "bind", "device": "/srv/data"}
+    lab.post("/volumes/create", {"Name": now, "DriverOpts": dict(options)}, status=201)
+    fill(lab, was, archive({"old": b"1"}))
+    with pytest.raises(CcciError) as caught:
+        put_back(lab, now, hard_to_keep())
+    with pytest.raises(CcciError) as memory:
+        put_back(lab, was, hard_to_keep(), options={"type": "tmpfs", "device": "tmpfs"})
+
+    assert (caught.value.code, memory.value.code) == ("volume-kind", "volume-kind")
+    assert caught.value.message.startswith(
+        f"the volume {now} is a folder of the host behind the driver local"
+    )
+    assert tree(lab.engine.get(f"/volumes/{now}"), "Options") == options
+    assert names(whole(lab, was)) == {"__v", "__v/old"}
+
+
 def test_what_breaks_off_never_passes_for_the_whole(lab: Lab) -> None:
     """Pieces that end with an error: that error; no carrier is left, and another try mends all."""
     name = f"{lab.stack}_data"
@@ -189,13 +208,25 @@ def names(data: bytes) -> set[str]:
 # -- through the Engine -----------------------------------------------------------------------------------
 
 
-def put_back(lab: Lab, name: str, data: bytes, *, labels: dict[str, str] | None = None) -> str:
+def put_back(
+    lab: Lab,
+    name: str,
+    data: bytes,
+    *,
+    labels: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> str:
     """Replace a volume by an archive; gives its digest."""
-    return put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels)
+    return put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels, options=options)
 
 
 def put_back_pieces(
-    lab: Lab, name: str, pieces: Iterator[bytes], *, labels: dict[str, str] | None = None
+    lab: Lab,
+    name: str,
+    pieces: Iterator[bytes],
+    *,
+    labels: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
 ) -> str:
     """The same, from pieces."""
     return volumes.replace(
@@ -204,7 +235,7 @@ def put_back_pieces(
         image=OLD,
         name=name,
         driver="local",
-        options={},
+        options=options or {},
         labels={STACK: lab.stack} if labels is None else labels,
         pieces=pieces,
         cancelled=lambda: False,
