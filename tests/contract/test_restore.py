@@ -2,8 +2,12 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -136,6 +140,65 @@ def test_what_was_put_back_is_proved_by_reading_it(lab: Lab) -> None:
     fill(lab, name, archive({"sub/data": b"data" * 99_999 + b"date"}))
 
     assert (first, second, is_same()) == (True, True, False)
+
+
+def test_whoever_is_killed_anywhere_in_it_ends_the_same_at_the_next_try(lab: Lab, tmp_path: Path) -> None:
+    """SIGKILL before each request, and in the middle of the archive; nothing of it is left."""
+    name, points = f"{lab.stack}_data", 0
+    (tmp_path / "whole.tar").write_bytes(hard_to_keep())
+    fill(lab, name, archive({"old": b"1"}))
+    while killed(lab, name, tmp_path / "whole.tar", at=points):
+        points += 1
+        if points % 3 == 0:  # else the next one begins at what this one left
+            put_back(lab, name, hard_to_keep())
+            assert seen(whole(lab, name)) == seen(hard_to_keep())
+
+    assert points >= 8
+    assert seen(whole(lab, name)) == seen(hard_to_keep())
+    assert not rows(lab.engine.get("/containers/json", {"all": "1", "filters": {"volume": [name]}}))
+
+
+_DIES = """
+import os, signal, sys
+from pathlib import Path
+from ccci_upgrade.tools import volumes
+from ccci_upgrade.tools.engine import Engine
+
+socket, stack, image, name, file, at = sys.argv[1:]
+left = int(at)
+
+def step():
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+
+class Dying(Engine):
+    def ask(self, *words, **more):
+        step()
+        return super().ask(*words, **more)
+
+def pieces():
+    data = Path(file).read_bytes()
+    for at in range(0, len(data), len(data) // 2):
+        yield data[at : at + len(data) // 2]
+        step()
+
+volumes.replace(
+    Dying(Path(socket)), stack=stack, image=image, name=name, driver="local", options={}, labels={},
+    pieces=pieces(), cancelled=lambda: False,
+)
+"""
+
+
+def killed(lab: Lab, name: str, file: Path, *, at: int) -> bool:
+    """Have a process replace it that is killed at a point; False where it came to its end."""
+    words = (str(lab.socket), lab.stack, OLD, name, str(file), str(at))
+    done = subprocess.run(
+        [sys.executable, "-c", _DIES, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
 
 
 # -- archives ---------------------------------------------------------------------------------------------
