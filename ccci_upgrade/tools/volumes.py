@@ -35,7 +35,7 @@ HELD_SECONDS = 30.0
 """Seconds that containers on their way out may go on holding a volume."""
 
 _TASK = "com.docker.swarm.task.id"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 @contextlib.contextmanager
