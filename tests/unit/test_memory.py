@@ -230,15 +230,15 @@ def test_any_labels_are_a_memory_or_none(labels: dict[str, str]) -> None:
     assert _why({key: value for key, value in labels.items() if key != "ccci-upgrade.app"})
 
 
-@given(st.sampled_from(sorted(_entry())), JSON)
-@example("rollback_seconds", float("nan"))
-@example("rollback_seconds", 10**400)
-@example("rollback_seconds", True)
-@example("recorded", "٢٠٢٦-03-01T12:00:00.000Z")
-@example("version", "1.0.0\n")
-@example("app", "../../etc")
-@example("images", {"app": "\x1b[31m"})
-@example("images", {"": "x"})
+@given(key=st.sampled_from(sorted(_entry())), value=JSON)
+@example(key="rollback_seconds", value=float("nan"))
+@example(key="rollback_seconds", value=10**400)
+@example(key="rollback_seconds", value=True)
+@example(key="recorded", value="٢٠٢٦-03-01T12:00:00.000Z")
+@example(key="version", value="1.0.0\n")
+@example(key="app", value="../../etc")
+@example(key="images", value={"app": "\x1b[31m"})
+@example(key="images", value={"": "x"})
 def test_one_value_changed_by_somebody_else(key: str, value: object) -> None:
     """It reads as something harmless, or the whole is unreadable and says which value is to blame."""
     found = from_labels(NAME, _labels(_entry() | {key: value}))
