@@ -1,6 +1,6 @@
 """What every maintainer of a Swarm should know: each app's last good versions, and who is at work."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ccci_upgrade import process
 from ccci_upgrade.errors import EngineError, NotReadyError
@@ -23,13 +23,17 @@ TRIES = 20
 """Lost races in a row before the Engine is not believed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shared:
+class Shared(NamedTuple):
     """What one question to the Swarm told: the lease, memories by stack, and configs that are neither."""
 
     lease: lease.Standing
     memories: dict[str, Memory]
     unreadable: tuple[Unreadable, ...]
+
+    def trouble_of(self, stack: str) -> NotReadyError | None:
+        """Why this stack's memory cannot be read, where there is one."""
+        name = config_name(stack)
+        return next((foreign(each) for each in self.unreadable if each.name == name), None)
 
 
 def look_at_shared(swarm: Swarm) -> Shared:

@@ -5,15 +5,12 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.host import choose_server, open_host, read_server
-from ccci_upgrade.flows.memory import Shared, foreign, look_at_shared
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.lease import Standing
-from ccci_upgrade.model.memory import LastGood, config_name
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
@@ -23,6 +20,11 @@ from ccci_upgrade.store.journal import Reading, read_all
 from ccci_upgrade.tools.apps import find_servers
 from ccci_upgrade.tools.recipes import read_versions
 from ccci_upgrade.tools.swarm import Swarm
+
+if TYPE_CHECKING:  # loaded by the thread that asks for them, while others wait
+    from ccci_upgrade.flows.memory import Shared
+    from ccci_upgrade.model.lease import Standing
+    from ccci_upgrade.model.memory import LastGood
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +46,17 @@ class AppStatus:
     state: str = "unknown"
     chaos: bool = False
     last_run: Run | None = None
-    last_good: LastGood | None = None
-    back_to: LastGood | None = None
+    last_good: "LastGood | None" = None
+    back_to: "LastGood | None" = None
     recorded: bool = False
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServerLease:
+class ServerLease(NamedTuple):
     """Who is at work on one server; `standing` is None where that could not be read."""
 
     server: str
-    standing: Standing | None
+    standing: "Standing | None"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,15 +158,17 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
         for app in host.apps
     ]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
-    standing = shared.lease if isinstance(shared, Shared) else None
+    standing = None if isinstance(shared, CcciError) else shared.lease
     return _Part(rows, ServerLease(server=server, standing=standing))
 
 
-def _shared(swarm: Swarm) -> Shared | CcciError:
+def _shared(swarm: Swarm) -> "Shared | CcciError":
     """What is shared in that Swarm; an Engine that keeps its configs to itself hides nothing else.
 
     On a connection of its own, for another thread: far away every question in a row counts.
     """
+    from ccci_upgrade.flows.memory import look_at_shared  # noqa: PLC0415 - start-up time is measured
+
     try:
         return look_at_shared(swarm)
     except CcciError as error:
@@ -174,15 +177,14 @@ def _shared(swarm: Swarm) -> Shared | CcciError:
         swarm.engine.close()
 
 
-def _remembered(row: AppStatus, shared: Shared | CcciError) -> AppStatus:
+def _remembered(row: AppStatus, shared: "Shared | CcciError") -> AppStatus:
     if isinstance(shared, CcciError):
         return replace(row, problem=_joined(row.problem, shared.message))
     memory = shared.memories.get(row.stack)
     if memory is not None:
         known = memory.of(row.deployed) is not None
         return replace(row, last_good=memory.last, back_to=memory.before(row.deployed), recorded=known)
-    name = config_name(row.stack)
-    bad = next((foreign(each) for each in shared.unreadable if each.name == name), None)
+    bad = shared.trouble_of(row.stack)
     return row if bad is None else replace(row, problem=_joined(row.problem, bad.message))
 
 

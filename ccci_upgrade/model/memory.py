@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import NamedTuple, cast
 
 from ccci_upgrade.model.version import RecipeVersion
 from ccci_upgrade.text import tame_line
@@ -114,8 +114,7 @@ class Memory:
         return None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A config of one of our names that is no memory: `why`, in one tame line."""
 
     name: str

@@ -8,7 +8,7 @@ list compares beginnings.
 import base64
 import http
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import EngineError
@@ -18,8 +18,7 @@ from ccci_upgrade.tools.engine import Answer, Engine, Json
 _LOST_RACE = "update out of sequence"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Purpose:
+class Purpose(NamedTuple):
     """What a config is for: the text in it for people who find it, and how its errors are called."""
 
     data: str
