@@ -14,6 +14,8 @@ from ccci_upgrade.flows.history import open_run_lines
 from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.flows.lease import foreign, look_at_lease
 from ccci_upgrade.flows.look import probes_of
+from ccci_upgrade.flows.memory import foreign as foreign_memory
+from ccci_upgrade.flows.memory import look_at_shared
 from ccci_upgrade.flows.surroundings import other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
@@ -91,6 +93,7 @@ def _swarm(host: Host) -> Iterator[Check]:
             name="node", health=Health.GOOD if node.works else Health.WARN, detail=detail, remedy=remedy
         )
     yield _lease(swarm)
+    yield from _memory(host)
     yield _tried("network proxy", lambda: _proxy(swarm))
     for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
@@ -182,6 +185,23 @@ def _lease(swarm: Swarm) -> Check:
         detail = f"held by {seen.claim.line}"
         remedy = "they are at work: `upgrade` waits for them with `--lease-wait 600`"
     return Check(name="lease", health=Health.WARN, detail=detail, remedy=remedy)
+
+
+def _memory(host: Host) -> Iterator[Check]:
+    """What is remembered of the apps here; memories of stacks that have no `.env` here are counted too."""
+    try:
+        shared = look_at_shared(host.swarm)
+    except CcciError as error:
+        yield _failed("memory", error)
+        return
+    here = sum(app.stack in shared.memories for app in host.apps)
+    others = len(shared.memories) - here
+    more = f", and of {others} that have no `.env` here" if others else ""
+    detail = f"good versions of {here} of {len(host.apps)} apps are remembered{more}"
+    yield Check(name="memory", health=Health.GOOD, detail=detail)
+    for each in shared.unreadable:
+        said = foreign_memory(each)
+        yield Check(name="memory", health=Health.WARN, detail=said.message, remedy=said.hint)
 
 
 def _owners(host: Host) -> Iterator[Check]:
