@@ -14,6 +14,7 @@ from ccci_upgrade.flows.history import open_run_lines
 from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.flows.lease import foreign, look_at_lease
 from ccci_upgrade.flows.look import probes_of
+from ccci_upgrade.flows.secondcopy import check_copies, wanted
 from ccci_upgrade.flows.surroundings import other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
@@ -94,6 +95,8 @@ def _swarm(host: Host) -> Iterator[Check]:
     yield _tried("network proxy", lambda: _proxy(swarm))
     for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
+        if wanted(app):
+            yield _tried(f"second copies of {app.name}", partial(_copies, host, app))
     yield from _owners(host)
     yield from _unexplained(host)
 
@@ -115,6 +118,10 @@ def _unexplained(host: Host) -> Iterator[Check]:
 
 def _probes(host: Host, app: App) -> str:
     return ", ".join(probe.name for probe in probes_of(host, app)) or "none"
+
+
+def _copies(host: Host, app: App) -> str:
+    return "; ".join(check_copies(host, app))
 
 
 def _abra(config: Config) -> Iterator[Check]:

@@ -25,6 +25,7 @@ LISTING_BYTES = 8 * 1024 * 1024
 """Bytes of a listing that are read; a line has about 60."""
 
 SETTLING_SECONDS = 60.0
+_UNSEEN = "backup-unseen"
 POLL = 0.1
 EVIDENCE_LINES = 5
 
@@ -171,7 +172,7 @@ class _Copier:
         """Have abra's backup made, and look at what is listed before and after."""
         began = clock.ticks()
         self._settle()
-        before = self._listed("before", lock)
+        before = self._listed_before(lock)
         asked = self.host.swarm.engine_time()
         arguments = self.host.abra.backup_argv(self.app.name)
         self.reporter.command(("abra", *arguments))
@@ -216,12 +217,21 @@ class _Copier:
             self.reporter.waiting(f"{self.app.name} to be settled")
             clock.sleep(POLL)
 
+    def _listed_before(self, lock: int) -> tuple[Backup, ...] | None:
+        """What there is already; None where that cannot be had: an empty repository may be an error to the bot."""
+        try:
+            return self._listed("before", lock)
+        except NotReadyError as error:
+            if error.code != _UNSEEN:
+                raise
+            return None
+
     def _listed(self, when: str, lock: int) -> tuple[Backup, ...]:
         log = self.folder / f"backups-{when}.log"
         arguments = self.host.abra.backups_argv(self.app.name)
         act = self.host.abra.act(arguments, lock=lock, show=_nothing, log=log, masker=self.masker, pty=True)
         result = self._to_its_end(act, LISTING_SECONDS, "abra app backup snapshots")
-        self._good(result, "abra app backup snapshots", "backup-unseen")
+        self._good(result, "abra app backup snapshots", _UNSEEN)
         try:
             with log.open("rb") as file:
                 return parse_backups(decode(file.read(LISTING_BYTES)))

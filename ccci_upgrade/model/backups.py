@@ -54,32 +54,41 @@ def parse_backups(text: str) -> tuple[Backup, ...]:
     return tuple(listed.values())
 
 
-def compare(before: tuple[Backup, ...], after: tuple[Backup, ...], *, began: datetime) -> Seen:
-    """Judge what is new in `after`; `began` is when the backup was asked for, by the Engine's clock."""
-    known = {backup.id for backup in before}
+def compare(before: tuple[Backup, ...] | None, after: tuple[Backup, ...], *, began: datetime) -> Seen:
+    """Judge what is new in `after`; `began` is when the backup was asked for, by the Engine's clock.
+
+    `before` is None where it could not be listed: then a backup is new by its time alone.
+    """
+    known = {backup.id for backup in before or ()}
     fresh = [backup for backup in after if backup.id not in known]
     if not fresh:
         return Seen(backup=None, refused="no new backup is listed")
-    newest = fresh[-1]
-    if len(fresh) > 1:
-        newest = max(fresh, key=lambda backup: _aware(backup.taken) or datetime.min.replace(tzinfo=UTC))
-    if newest.taken is not None and newest.taken.tzinfo and newest.taken < began - SLACK:
+    newest = max(fresh, key=lambda backup: _aware(backup.taken) or datetime.min.replace(tzinfo=UTC))
+    zoned = newest.taken is not None and newest.taken.tzinfo is not None
+    if (zoned or before is None) and _older(newest, began):
         return Seen(backup=newest, refused=f"the backup {newest.id} is older than this run: {newest.taken}")
     if newest.size == 0:
         return Seen(backup=newest, refused=f"the backup {newest.id} is empty")
     return Seen(backup=newest, doubts=tuple(_doubts(before, newest, began)))
 
 
-def _doubts(before: tuple[Backup, ...], newest: Backup, began: datetime) -> Iterator[str]:
-    taken = _aware(newest.taken)
-    if taken is None or taken < began - SLACK:
+def _doubts(before: tuple[Backup, ...] | None, newest: Backup, began: datetime) -> Iterator[str]:
+    if before is None:
+        yield "what there was before could not be listed"
+    if _older(newest, began):
         yield "its time cannot be compared"
     if newest.size is None:
         yield "its size is not listed"
         return
-    earlier = next((backup.size for backup in reversed(before) if backup.size is not None), None)
+    earlier = next((backup.size for backup in reversed(before or ()) if backup.size is not None), None)
     if earlier is not None and newest.size < earlier * MUCH_SMALLER:
         yield f"it has {newest.size} bytes, the one before {earlier}"
+
+
+def _older(backup: Backup, began: datetime) -> bool:
+    """Whether it is older than `began`, or says nothing of its time."""
+    taken = _aware(backup.taken)
+    return taken is None or taken < began - SLACK
 
 
 def _listed(text: str) -> Iterator[Backup]:

@@ -86,9 +86,7 @@ COMMANDS = (
     ),
     Command(words=("app", "undeploy"), arguments="<domain> [flags]", about="Undeploy an app"),
     Command(words=("app", "backup", "create"), arguments="<domain> [flags]", about="Create a new snapshot"),
-    Command(
-        words=("app", "backup", "snapshots"), arguments="<domain> [flags]", about="List all snapshots"
-    ),
+    Command(words=("app", "backup", "snapshots"), arguments="<domain> [flags]", about="List all snapshots"),
     Command(
         words=("app", "ls"),
         arguments="[flags]",
