@@ -14,7 +14,7 @@ from ccci_upgrade.model.backups import Backup, Seen, compare, parse_backups
 from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.redact import Masker
 from ccci_upgrade.text import decode, in_words
-from ccci_upgrade.tools.hook import CODE, find_hook, start_hook
+from ccci_upgrade.tools.hook import find_hook, start_hook
 from ccci_upgrade.tools.shown import ActResult, ShownChild
 from ccci_upgrade.tools.swarm import Swarm
 
@@ -25,7 +25,6 @@ LISTING_BYTES = 8 * 1024 * 1024
 """Bytes of a listing that are read; a line has about 60."""
 
 SETTLING_SECONDS = 60.0
-_UNSEEN = "backup-unseen"
 POLL = 0.1
 EVIDENCE_LINES = 5
 
@@ -160,7 +159,7 @@ class _Copier:
         log = self.folder / "backup-command.log"
         child = start_hook(path, argv, env=env, show=self.reporter.output, log=log, masker=self.masker)
         result = self._to_its_end(child, self.app.backup_budget, argv[0])
-        self._good(result, argv[0], CODE)
+        self._good(result, argv[0], code="backup-command")
         return CopyMade(
             kind=CopyKind.COMMAND,
             detail=f"`{argv[0]}` exited 0; what it made was not looked at",
@@ -185,7 +184,7 @@ class _Copier:
             pty=True,
         )
         result = self._to_its_end(act, self.app.backup_budget, "abra app backup create")
-        self._good(result, "abra app backup create", "backup-failed")
+        self._good(result, "abra app backup create", code="backup-failed")
         seen = compare(before, self._listed("after", lock), began=asked)
         made = CopyMade(
             kind=CopyKind.ABRA, detail=_detail(seen), proven=not seen.doubts, seconds=clock.ticks() - began
@@ -222,7 +221,7 @@ class _Copier:
         try:
             return self._listed("before", lock)
         except NotReadyError as error:
-            if error.code != _UNSEEN:
+            if error.code != "backup-unseen":
                 raise
             return None
 
@@ -231,7 +230,7 @@ class _Copier:
         arguments = self.host.abra.backups_argv(self.app.name)
         act = self.host.abra.act(arguments, lock=lock, show=_nothing, log=log, masker=self.masker, pty=True)
         result = self._to_its_end(act, LISTING_SECONDS, "abra app backup snapshots")
-        self._good(result, "abra app backup snapshots", _UNSEEN)
+        self._good(result, "abra app backup snapshots", code="backup-unseen")
         try:
             with log.open("rb") as file:
                 return parse_backups(decode(file.read(LISTING_BYTES)))
@@ -262,7 +261,7 @@ class _Copier:
         self._stop_if_pressed()
         return result
 
-    def _good(self, result: ActResult, what: str, code: str) -> None:
+    def _good(self, result: ActResult, what: str, *, code: str) -> None:
         """NotReadyError for whatever did not end with 0, the last lines with it."""
         if result.code == 0 and not result.timed_out:
             return

@@ -13,8 +13,6 @@ from ccci_upgrade.tools.shown import ShownChild
 if TYPE_CHECKING:
     from ccci_upgrade.redact import Masker
 
-CODE = "backup-command"
-
 
 def find_hook(command: tuple[str, ...], source: Path | None) -> str:
     """The path of the program; NotReadyError where there is none, or where others could have named or made it.
@@ -26,7 +24,7 @@ def find_hook(command: tuple[str, ...], source: Path | None) -> str:
         raise NotReadyError(
             f"no program `{command[0]}` that can be run (`backup_command`)",
             hint="mend its path in ccci-upgrade.toml, or make it executable",
-            code=CODE,
+            code="backup-command",
         )
     for name in ([source] if source else []) + [Path(path)]:
         for place in {name, Path(os.path.realpath(name))}:
@@ -35,7 +33,7 @@ def find_hook(command: tuple[str, ...], source: Path | None) -> str:
                 raise NotReadyError(
                     f"`backup_command` is not run: {why}",
                     hint="give that to root or to yourself, and take the right to write from others",
-                    code=CODE,
+                    code="backup-command",
                 )
     return path
 
@@ -51,7 +49,13 @@ def start_hook(
 ) -> ShownChild:
     """Start it without input or terminal; NotReadyError where it cannot be started."""
     return ShownChild(
-        (path, *command[1:]), called=command, env=env, show=show, log=log, masker=masker, code=CODE
+        (path, *command[1:]),
+        called=command,
+        env=env,
+        show=show,
+        log=log,
+        masker=masker,
+        code="backup-command",
     )
 
 
