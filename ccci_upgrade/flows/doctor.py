@@ -97,6 +97,8 @@ def _swarm(host: Host) -> Iterator[Check]:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
         if wanted(app):
             yield _tried(f"second copies of {app.name}", partial(_copies, host, app))
+    if any(app.backup for app in host.apps):
+        yield from _backup_commands(host.abra)
     yield from _owners(host)
     yield from _unexplained(host)
 
@@ -122,6 +124,18 @@ def _probes(host: Host, app: App) -> str:
 
 def _copies(host: Host, app: App) -> str:
     return "; ".join(check_copies(host, app))
+
+
+def _backup_commands(abra: Abra) -> Iterator[Check]:
+    """`abra app backup` as it is used here: its list is known from other people's use of it, not from its own help."""
+    try:
+        unread = abra.backup_unread()
+    except CcciError:
+        return  # there is no abra, which is a line already
+    for command in unread:
+        detail = f"`{command}` is not in its help; a second copy by abra may not work"
+        remedy = "use `backup_command` in ccci-upgrade.toml"
+        yield Check(name="abra's interface", health=Health.WARN, detail=detail, remedy=remedy)
 
 
 def _abra(config: Config) -> Iterator[Check]:

@@ -1,22 +1,23 @@
 """Second copies before an upgrade: a person's own backup command, and abra's backup with the artefact looked at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, Exit, NotReadyError
+from ccci_upgrade.flows.backupbot import check_marked, find_bot
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.backups import Backup, Seen, compare, parse_backups
 from ccci_upgrade.model.stackstate import unhealthy_lines
+from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.redact import Masker
 from ccci_upgrade.text import decode, in_words
 from ccci_upgrade.tools.hook import find_hook, start_hook
 from ccci_upgrade.tools.shown import ActResult, ShownChild
-from ccci_upgrade.tools.swarm import Swarm
 
 LISTING_SECONDS = 120.0
 """Seconds that listing an app's backups may take: the repository may be far."""
@@ -27,13 +28,6 @@ LISTING_BYTES = 8 * 1024 * 1024
 SETTLING_SECONDS = 60.0
 POLL = 0.1
 EVIDENCE_LINES = 5
-
-BOT = "coop-cloud.backupbot.enabled"
-"""The label of the service that makes backups, as far as it is known; its recipe's name is looked for too."""
-
-BOT_RECIPE = "backup-bot-two"
-WANTED = "backupbot.backup"
-"""The label of a service whose data the bot takes."""
 
 
 class CopyKind(StrEnum):
@@ -75,7 +69,7 @@ def check_copies(host: Host, app: App) -> tuple[str, ...]:
         lines.append(find_hook(app.backup_command, host.config.source))
     if app.backup:
         lines.append(f"abra's backup, by {find_bot(host.swarm)}")
-        _taken(host.swarm, app)
+        check_marked(host.swarm, app)
     return tuple(lines)
 
 
@@ -105,35 +99,6 @@ def second_copies(
     if app.backup:
         made.append(copier.abra(lock))
     return tuple(made)
-
-
-def find_bot(swarm: Swarm) -> str:
-    """The service that makes backups, with a running task; NotReadyError where there is none."""
-    for stack in swarm.stacks().values():
-        of_recipe = stack.label("recipe") == BOT_RECIPE
-        for service in stack.services:
-            named = service.labels.get(BOT, "").lower() == "true"
-            if (named or (of_recipe and service.name == "app")) and any(
-                task.running for task in stack.tasks_of(service)
-            ):
-                return service.full_name
-    raise NotReadyError(
-        "no backup bot runs in this Swarm: nothing can make abra's backups",
-        hint=f'deploy the recipe `{BOT_RECIPE}`, or take `backup = "abra"` out of ccci-upgrade.toml',
-        code="no-backup-bot",
-    )
-
-
-def _taken(swarm: Swarm, app: App) -> None:
-    """NotReadyError where no service of the app is marked for backups: the copy would have nothing of it."""
-    services = swarm.stack(app.stack).services
-    if not any(service.labels.get(WANTED, "false").lower() not in ("", "false") for service in services):
-        raise NotReadyError(
-            f"{app.name} is not marked for backups: no service has the label `{WANTED}=true`",
-            hint="set ENABLE_BACKUPS=true in its `.env` if its recipe has that, and deploy; "
-            "else use `backup_command`",
-            code="not-backed-up",
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +135,7 @@ class _Copier:
     def abra(self, lock: int) -> CopyMade:
         """Have abra's backup made, and look at what is listed before and after."""
         began = clock.ticks()
-        self._settle()
+        running = self._settle()
         before = self._listed_before(lock)
         asked = self.host.swarm.engine_time()
         arguments = self.host.abra.backup_argv(self.app.name)
@@ -186,6 +151,9 @@ class _Copier:
         result = self._to_its_end(act, self.app.backup_budget, "abra app backup create")
         self._good(result, "abra app backup create", code="backup-failed")
         seen = compare(before, self._listed("after", lock), began=asked)
+        if _running(self.host.swarm.stack(self.app.stack)) != running:
+            # The known way to a backup without data: the hook's container went while it wrote its dump.
+            seen = replace(seen, doubts=(*seen.doubts, "a container of the app was replaced meanwhile"))
         made = CopyMade(
             kind=CopyKind.ABRA, detail=_detail(seen), proven=not seen.doubts, seconds=clock.ticks() - began
         )
@@ -193,8 +161,8 @@ class _Copier:
             self.reporter.note(f"the second copy is not proven: {made.detail}")
         return made
 
-    def _settle(self) -> None:
-        """Wait until all tasks run: a bot whose hook meets a container just replaced stores nothing."""
+    def _settle(self) -> frozenset[str]:
+        """Wait until all tasks run, and give their ids: a hook that meets a container just replaced stores nothing."""
         deadline = clock.ticks() + SETTLING_SECONDS
         still: frozenset[str] = frozenset()
         since = clock.ticks()
@@ -202,11 +170,11 @@ class _Copier:
             self._stop_if_pressed()
             stack = self.host.swarm.stack(self.app.stack)
             why = unhealthy_lines(stack)
-            now = frozenset(task.id for task in stack.tasks if task.running)
+            now = _running(stack)
             if why or now != still:
                 still, since = now, clock.ticks()
             elif clock.ticks() - since >= self.app.settle:
-                return
+                return now
             if clock.ticks() >= deadline:
                 raise NotReadyError(
                     f"{self.app.name} is not settled: {why[0] if why else 'its tasks come and go'}",
@@ -278,6 +246,11 @@ class _Copier:
     def _stop_if_pressed(self) -> None:
         if self.interrupts.pressed:
             raise CopyInterruptedError("interrupted; nothing was changed")
+
+
+def _running(stack: Stack) -> frozenset[str]:
+    """The tasks that run."""
+    return frozenset(task.id for task in stack.tasks if task.running)
 
 
 def _detail(seen: Seen) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import tarfile
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,6 +40,7 @@ def create(scene: Scene) -> None:
             raise FatalError(
                 f"Error response from daemon: container {secrets.token_hex(6)} is not running (409)"
             )
+        time.sleep(scene.habits.delay_before)
         if scene.habits.hang:
             hang()
         if scene.habits.secret_leak:

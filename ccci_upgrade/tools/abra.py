@@ -57,6 +57,14 @@ class Abra:
         shown = tame_line(word.group() if word else "unknown")
         return AbraInfo(path=path, version=shown, unread=tuple(unread), missing=tuple(missing))
 
+    def backup_unread(self) -> tuple[str, ...]:
+        """Commands of a backup that this abra's help does not show: it may not have them."""
+        return tuple(
+            f"abra {command}"
+            for command in ("app backup create", "app backup snapshots")
+            if not re.search(rf"abra {command}\b", self._words(*command.split(), "--help"))
+        )
+
     @staticmethod
     def upgrade_argv(domain: str, version: str) -> tuple[str, ...]:
         """The arguments of `abra app upgrade` for exactly one version."""

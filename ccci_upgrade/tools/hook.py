@@ -19,14 +19,15 @@ def find_hook(command: tuple[str, ...], source: Path | None) -> str:
 
     Whoever can write the configuration or the program decides what is run here, as root in most cases.
     """
-    path = shutil.which(command[0])
-    if path is None:
+    found = shutil.which(command[0])
+    if found is None:
         raise NotReadyError(
             f"no program `{command[0]}` that can be run (`backup_command`)",
             hint="mend its path in ccci-upgrade.toml, or make it executable",
             code="backup-command",
         )
-    for name in ([source] if source else []) + [Path(path)]:
+    path = Path(found).absolute()  # a PATH may have relative folders, and the child starts in `/`
+    for name in ([source] if source else []) + [path]:
         for place in {name, Path(os.path.realpath(name))}:
             why = _others(place) or _others(place.parent)
             if why:
@@ -35,7 +36,7 @@ def find_hook(command: tuple[str, ...], source: Path | None) -> str:
                     hint="give that to root or to yourself, and take the right to write from others",
                     code="backup-command",
                 )
-    return path
+    return str(path)
 
 
 def start_hook(

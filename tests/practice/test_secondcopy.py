@@ -15,12 +15,14 @@ import pytest
 
 from ccci_upgrade.config import read_config
 from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.flows.backupbot import find_bot
 from ccci_upgrade.flows.host import Host, open_host
 from ccci_upgrade.flows.interrupts import Interrupts
-from ccci_upgrade.flows.secondcopy import CopyInterruptedError, CopyKind, CopyMade, check_copies, find_bot
+from ccci_upgrade.flows.secondcopy import CopyInterruptedError, CopyKind, CopyMade, check_copies
 from ccci_upgrade.model.app import App
 from ccci_upgrade.practice.backups import BOT, REPOSITORY
 from ccci_upgrade.redact import Masker
+from ccci_upgrade.tools.engine import Json
 from tests.copying import Told, copy
 from tests.practice.enginehost import service, until
 from tests.practice.test_command import Folder
@@ -153,6 +155,35 @@ def test_success_without_a_backup_is_no_backup(place: Place) -> None:
         place.copy()
 
     assert caught.value.code == "backup-missing"
+
+
+def test_a_container_replaced_meanwhile_is_a_doubt(place: Place) -> None:
+    """So a backup gets lost behind a success: sizes may still look right."""
+    place.habits(backup_json=True, delay_before=1.5)
+    told = Told()
+
+    def replaced() -> None:
+        until(lambda: told.commands)
+        engine = place.host.swarm.engine  # one connection for each thread
+        with closing(engine):
+            found = engine.get(f"/services/{STACK}_db")
+            assert isinstance(found, dict)
+            spec, version = found["Spec"], found["Version"]
+            assert isinstance(spec, dict)
+            assert isinstance(version, dict)
+            template = spec["TaskTemplate"]
+            assert isinstance(template, dict)
+            template["ForceUpdate"] = 1
+            index: dict[str, Json] = {"version": version["Index"]}
+            assert engine.ask("POST", f"/services/{STACK}_db/update", index, body=spec).status == 200
+
+    other = threading.Thread(target=replaced)
+    other.start()
+    made = place.copy(told)
+    other.join()
+
+    assert not made.proven
+    assert "a container of the app was replaced meanwhile" in made.detail
 
 
 @pytest.mark.parametrize(

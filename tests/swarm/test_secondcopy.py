@@ -10,8 +10,9 @@ import pytest
 
 from ccci_upgrade.config import read_config
 from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.flows.backupbot import find_bot
 from ccci_upgrade.flows.host import open_host
-from ccci_upgrade.flows.secondcopy import CopyKind, find_bot
+from ccci_upgrade.flows.secondcopy import CopyKind
 from ccci_upgrade.practice.backups import BOT, REPOSITORY
 from tests.copying import Told, copy
 from tests.swarm.host import SERVER, Host
