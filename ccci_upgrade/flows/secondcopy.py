@@ -120,7 +120,8 @@ class _Copier:
             "CCCI_UPGRADE_VERSION": version,
             "CCCI_UPGRADE_RUN": run_id,
         }
-        self.reporter.command(argv)
+        shown = tuple(decode(self.masker.mask(word.encode(errors="surrogateescape"))) for word in argv)
+        self.reporter.command(shown)
         log = self.folder / "backup-command.log"
         child = start_hook(path, argv, env=env, show=self.reporter.output, log=log, masker=self.masker)
         result = self._to_its_end(child, self.app.backup_budget, argv[0])

@@ -126,6 +126,13 @@ def test_what_cannot_be_seen_is_a_doubt(before: tuple[Backup, ...] | None, new: 
     assert (seen.backup, seen.refused, seen.doubts) == (new, "", (doubt,))
 
 
+def test_a_listing_that_cuts_the_second_is_allowed_for() -> None:
+    """Two seconds, and no more."""
+    assert compare((OLD,), (OLD, backup(-2)), began=BEGAN).doubts == ()
+    assert compare((OLD,), (OLD, backup(-2, zone=False)), began=BEGAN).doubts == ()
+    assert compare((OLD,), (OLD, backup(-2.1)), began=BEGAN).refused
+
+
 def test_half_the_size_is_enough() -> None:
     """The limit itself is no doubt, and a backup before without a size does not count."""
     unknown = Backup(id="0ld00002", taken=BEGAN - timedelta(hours=1))
