@@ -300,7 +300,7 @@ class Child:
 
 
 _OWN_TERMINAL = '{ :; } <"$1"; shift; exec "$@"'
-"""A shell that opens its terminal by name, as the first of its session: so it becomes the session's own."""
+"""A shell that opens its terminal by name: so it becomes its controlling terminal, and its child's."""
 
 
 def _at_terminal(
