@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from ccci_upgrade.flows.health import Health
     from ccci_upgrade.flows.notes import AppNotes
     from ccci_upgrade.flows.status import ServerLease, Status
-        from ccci_upgrade.model.memory import LastGood
+    from ccci_upgrade.model.memory import LastGood
 
 
 def status(found: Status) -> dict[str, object]:
