@@ -9,6 +9,7 @@ import termios
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.errors import DeclinedError, TerminalError
+from ccci_upgrade.model.openrun import Way
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.console import Terminal
 from ccci_upgrade.ui.streams import ERR
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # each command loads only what it needs
 
     from ccci_upgrade.model.card import Card
     from ccci_upgrade.model.finding import Finding
+    from ccci_upgrade.model.openrun import Situation
     from ccci_upgrade.model.plan import Plan
     from ccci_upgrade.ui.layout import Line
 
@@ -43,6 +45,11 @@ class Nobody:
     def undo(self, card: Card) -> bool:
         """Nobody decides: the rule without a terminal does."""
         return card.snapshot is not None
+
+    def end(self, found: Situation) -> Way | None:
+        """Nobody can say."""
+        del found
+        return None
 
     def release(self, holder: str) -> bool:
         """Nobody said so."""
@@ -100,6 +107,28 @@ class Person:
 
         self._terminal.show_beside(card_screen(card))
         return _yes(f"go back to {tame_line(card.version)} now?")
+
+    def end(self, found: Situation) -> Way | None:
+        """Show what an open run had done and what is true now, and offer the ways to end it."""
+        import questionary  # noqa: PLC0415 - start-up time is measured
+
+        from ccci_upgrade.ui.screens import open_run_screen  # noqa: PLC0415 - start-up time is measured
+
+        self._terminal.show_beside(open_run_screen(found))
+        words = {
+            Way.RESUME: "go on with it",
+            Way.UNDO: "take it back",
+            Way.ACCEPT: "record what is there as its end",
+        }
+        choices = [questionary.Choice(words[way], value=way) for way in found.ways]
+        choices.append(questionary.Choice("leave it for now", value="leave"))
+        with _ends() as (source, output):
+            question = questionary.select(
+                "how does it end?", choices, instruction=" ", style=_style(), input=source, output=output
+            )
+            _stop_at_end_of_input(question)
+            chosen = _ask(question)
+        return chosen if isinstance(chosen, Way) else None
 
     def release(self, holder: str) -> bool:
         """Have the holder's name typed: what it says was shown before."""
