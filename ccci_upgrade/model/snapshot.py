@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from ccci_upgrade.model.keptsecrets import PayloadError, SecretsFile, file_from_json
+
 SCHEMA = 1
 
 ROOT = "__v"
@@ -57,7 +59,10 @@ class ServiceFact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it."""
+    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it.
+
+    `secrets` is None where the app's secrets were not kept.
+    """
 
     id: str
     app: str
@@ -72,10 +77,11 @@ class Manifest:
     while_running: bool
     services: tuple[ServiceFact, ...]
     volumes: tuple[VolumeCopy, ...]
+    secrets: SecretsFile | None = None
 
     @property
     def compressed(self) -> int:
-        """Bytes on the disk."""
+        """Bytes of the archives on the disk."""
         return sum(volume.compressed for volume in self.volumes)
 
     @property
@@ -149,6 +155,7 @@ def from_json(raw: object) -> Manifest:
         while_running=tree.get("while_running") is True,
         services=tuple(_service(each) for each in _list(tree, "services")),
         volumes=volumes,
+        secrets=_secrets(tree.get("secrets")),
     )
     if not volumes:
         raise ManifestError("it names no volume")
@@ -187,6 +194,13 @@ def _service(raw: object) -> ServiceFact:
         replicas=None if replicas is None else _count(tree, "replicas"),
         exit_codes=tuple(codes),
     )
+
+
+def _secrets(raw: object) -> SecretsFile | None:
+    try:
+        return file_from_json(raw)
+    except PayloadError as error:
+        raise ManifestError(str(error)) from error
 
 
 def _object(raw: object, what: str) -> Mapping[str, object]:

@@ -180,6 +180,8 @@ class Engine:
         path: str,
         query: Mapping[str, Json] | None = None,
         *,
+        method: str = "GET",
+        body: Json = None,
         seconds: float,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[bytes]:
@@ -190,15 +192,15 @@ class Engine:
         """
         connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
         try:
-            response = self._send(connection, _Request("GET", self._query(path, query), None, {}))
+            response = self._send(connection, _Request(method, self._query(path, query), body, {}))
             if response.status >= http.HTTPStatus.BAD_REQUEST:
-                _accept("GET", path, Answer(response.status, response.read(BODY_LIMIT), path))
+                _accept(method, path, Answer(response.status, response.read(BODY_LIMIT), path))
             while piece := response.read(STREAM_PIECE):
                 yield piece
         except CancelledError:
             raise EngineError(f"reading {path} was cancelled", code="engine-cancelled") from None
         except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable("GET", path, error) from error
+            raise self._unreachable(method, path, error) from error
         finally:
             connection.close()
 
