@@ -9,7 +9,7 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlencode
@@ -184,19 +184,21 @@ class Engine:
         body: Json = None,
         seconds: float,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Get a long answer in pieces, on a connection of its own; never more than one piece in memory.
 
         `seconds` bounds the silence between two pieces. Unlike `lines` it raises where it was cancelled or broke
         off: a part of an archive must not pass for the whole.
         """
         connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
+        request = _Request(method, self._query(path, query), body, {})
         try:
-            response = self._send(connection, _Request(method, self._query(path, query), body, {}))
-            if response.status >= http.HTTPStatus.BAD_REQUEST:
-                _accept(method, path, Answer(response.status, response.read(BODY_LIMIT), path))
-            while piece := response.read(STREAM_PIECE):
-                yield piece
+            # An answer without a length takes the connection along, so closing that would not be enough.
+            with self._send(connection, request) as response:
+                if response.status >= http.HTTPStatus.BAD_REQUEST:
+                    _accept(method, path, Answer(response.status, response.read(BODY_LIMIT), path))
+                while piece := response.read(STREAM_PIECE):
+                    yield piece
         except CancelledError:
             raise EngineError(f"reading {path} was cancelled", code="engine-cancelled") from None
         except (OSError, http.client.HTTPException) as error:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from ccci_upgrade import clock
@@ -10,6 +11,9 @@ from ccci_upgrade.tools.engine import Engine, Json
 
 LOOK = 0.05
 """Seconds between two questions whether it has ended: the Engine may know a little later than its output ends."""
+
+PATIENCE = 5.0
+"""Seconds of silence past the deadline before the Engine counts as gone: a silent program is no dead Engine."""
 
 _HEAD = 8
 _STDOUT = 1
@@ -43,17 +47,22 @@ def run(
         f"/exec/{identity}/start",
         method="POST",
         body={"Detach": False, "Tty": False},
-        seconds=seconds,
+        seconds=seconds + PATIENCE,
         cancelled=lambda: clock.ticks() >= deadline,
     )
-    out = _standard_output(pieces, limit)
+    late = EngineError(f"a program in container {container[:12]} did not end within {seconds:g} s")
+    try:
+        with closing(pieces):
+            out = _standard_output(pieces, limit)
+    except EngineError as error:
+        raise late if error.code == "engine-cancelled" else error from None
     while True:
         told = engine.get(f"/exec/{identity}/json")
         code = told.get("ExitCode") if isinstance(told, dict) and told.get("Running") is False else None
         if isinstance(code, int):
             return Ended(code=code, out=out)
         if clock.ticks() >= deadline:
-            raise EngineError(f"a program in container {container[:12]} did not end within {seconds:g} s")
+            raise late
         clock.sleep(LOOK)
 
 

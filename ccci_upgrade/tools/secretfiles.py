@@ -50,16 +50,21 @@ def read(engine: Engine, stack: Stack, *, node: str) -> tuple[tuple[OpenSecret, 
 
     EngineError where the Engine itself is gone.
     """
-    opened, unread = [], []
+    opened, reasons = [], _unnamed(stack)
     for about in mounted(engine, stack):
-        reasons: list[str] = []
-        value = _read(engine, stack, about, node, reasons)
-        if value is None:
-            reason = "; ".join(dict.fromkeys(reasons))
-            unread.append(Unread(swarm_name=about.swarm_name, reason=reason))
-        else:
+        reasons[about.swarm_name] = []
+        value = _read(engine, stack, about, node, reasons[about.swarm_name])
+        if value is not None:
+            del reasons[about.swarm_name]
             opened.append(OpenSecret(about=about, value=value))
+    unread = (Unread(swarm_name=name, reason="; ".join(why)) for name, why in sorted(reasons.items()))
     return tuple(opened), tuple(unread)
+
+
+def _unnamed(stack: Stack) -> dict[str, list[str]]:
+    """Why each secret of the stack is not read, until something better is known."""
+    gone = "its spec names it no longer, or not as a file"
+    return {name: [f"{each.name}: {gone}"] for each in stack.services for name in each.secrets}
 
 
 def _read(engine: Engine, stack: Stack, about: KeptSecret, node: str, reasons: list[str]) -> Hidden | None:
