@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ccci_upgrade.config import Config
-from ccci_upgrade.errors import NotReadyError, TerminalError, UsageError
+from ccci_upgrade.errors import DeclinedError, NotReadyError, TerminalError, UsageError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.model.keptsecrets import KeptSecrets, OpenSecret, PayloadError, SecretsFile, pack, unpack
 from ccci_upgrade.model.swarm import Stack
@@ -87,6 +87,7 @@ def open_secrets(kept: Kept, *, identity: Path | None, asker: Asker | None) -> t
 
     Raises:
         NotReadyError: there are none, they are damaged, or this does not open them.
+        DeclinedError: no passphrase was typed.
         TerminalError: a passphrase is needed and there is nobody to ask.
         UsageError: the identity is missing, or its file cannot be read.
     """
@@ -159,7 +160,7 @@ def _asked(kept: Kept, asker: Asker | None) -> str:
         )
     typed = asker.passphrase(f"the secrets of snapshot {kept.id}")
     if not typed:
-        raise UsageError("no passphrase was given")
+        raise DeclinedError("no passphrase was given; nothing was opened")
     return typed
 
 

@@ -1,5 +1,6 @@
 """Secrets written out for somebody who asked: a new folder 0700, files 0600, never into what is there already."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,12 @@ def check(folder: Path) -> None:
             raise UsageError(f"`{folder}` is no folder", hint="name one that does not exist yet")
         if folder.is_dir() and any(folder.iterdir()):
             raise UsageError(f"`{folder}` is not empty", hint="name a folder that does not exist yet")
+        if (
+            folder.is_dir() and folder.lstat().st_uid != os.geteuid()
+        ):  # whoever owns it can read what comes in
+            raise UsageError(
+                f"`{folder}` belongs to somebody else", hint="name a folder that does not exist yet"
+            )
     except OSError as error:
         raise UsageError(
             f"`{folder}` cannot be used: {error.strerror or error}", hint="name another folder"

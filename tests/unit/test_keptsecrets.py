@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ccci_upgrade.age import encrypt, encrypt_with_passphrase
 from ccci_upgrade.config import read_config
-from ccci_upgrade.errors import CcciError, NotReadyError, TerminalError, UsageError
+from ccci_upgrade.errors import CcciError, DeclinedError, NotReadyError, TerminalError, UsageError
 from ccci_upgrade.flows.keptsecrets import Opened, Recipients, look, open_secrets, recipients_for
 from ccci_upgrade.model.findings.secrets import secrets_not_kept
 from ccci_upgrade.model.keptsecrets import (
@@ -260,7 +260,7 @@ def test_a_passphrase_is_asked_for_and_nobody_gives_none(tmp_path: Path) -> None
     (opened,) = open_secrets(kept, identity=None, asker=Typing(PASSPHRASE))
     assert opened == secret()
     for asker, error in (
-        (Typing(None), UsageError),
+        (Typing(None), DeclinedError),
         (Typing(PASSPHRASE, interactive=False), TerminalError),
         (None, TerminalError),
     ):
@@ -316,6 +316,15 @@ def test_no_other_place_is_written_to(tmp_path: Path, what: str) -> None:
         secretfolder.write(tmp_path / {"below a file": "file/x"}.get(what, what), {"a": Hidden(b"x")})
     assert (tmp_path / "file").read_text() == "mine"
     assert list((tmp_path / "folder").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Whoever owns it could read what comes in."""
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 1234, 1234)
+    with pytest.raises(UsageError, match="somebody else"):
+        secretfolder.write(tmp_path / "theirs", {"a": Hidden(b"x")})
 
 
 # -- for whom ---------------------------------------------------------------------------------------------
