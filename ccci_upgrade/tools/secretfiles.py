@@ -100,9 +100,10 @@ def _printed(engine: Engine, container: str, file: SecretFile) -> bytes:
     """
     path = str(FOLDER / file.file)
     owner = [f"{file.uid}:{file.gid}"] if file.uid.isdecimal() and file.gid.isdecimal() else []
+    users = dict.fromkeys(("0:0", *owner))
     code = CANNOT_START[0]
     for program in PROGRAMS:
-        for user in ("0:0", *owner):
+        for user in users:
             ended = run(engine, container, [*program, path], user=user, limit=LARGEST, seconds=SECONDS)
             if ended.code == 0:
                 return ended.out

@@ -136,6 +136,22 @@ def test_what_a_failed_program_prints_is_neither_value_nor_reason(
     assert {tuple(each["Cmd"][:-1]) for each in bodies} == set(secretfiles.PROGRAMS)
 
 
+def test_where_root_may_not_the_owner_is_tried(fake: FakeEngine) -> None:
+    """A container's root may be without rights."""
+    file = {"Name": "f", "UID": "1234", "GID": "5", "Mode": 0o400}
+    container = {"Secrets": [{"SecretName": "shop_db_password_v1", "File": file}]}
+    fake.says("/services/s1", {"Spec": {"TaskTemplate": {"ContainerSpec": container}}})
+    codes = itertools.cycle([1, 0])
+
+    def inspect(connection: socket.socket) -> bool:
+        return answer(json.dumps({"Running": False, "ExitCode": next(codes)}).encode())(connection)
+
+    fake.replies["/exec/e1/json"] = inspect
+    assert read(fake) == ([VALUE], [])
+    users = [json.loads(each.body)["User"] for each in fake.asked("/containers/c1/exec")]
+    assert users == ["0:0", "1234:5"] * 2
+
+
 @pytest.mark.parametrize("made", [{"Id": "../../x"}, {"Id": 7}, [], {}])
 def test_an_id_that_leads_elsewhere_is_refused(fake: FakeEngine, made: object) -> None:
     """It becomes a part of a path."""
