@@ -318,6 +318,14 @@ def test_no_other_place_is_written_to(tmp_path: Path, what: str) -> None:
     assert list((tmp_path / "folder").iterdir()) == []
 
 
+def test_an_empty_folder_is_closed_to_others_first(tmp_path: Path) -> None:
+    """One that was made by hand is mostly open."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine").chmod(0o755)
+    secretfolder.write(tmp_path / "mine", {"a": Hidden(b"x")})
+    assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o700
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Whoever owns it could read what comes in."""
