@@ -128,10 +128,10 @@ def against(engine: Engine, name: str) -> tuple[str, ...]:
     return tuple(why for each in _containers(engine, name) if (why := _why_not(each)))
 
 
-def sizes(engine: Engine) -> dict[str, int]:
+def sizes(engine: Engine, *, seconds: float = USAGE_SECONDS) -> dict[str, int]:
     """The bytes that the Engine says are in each volume, by apparent size; those it cannot tell are absent."""
     try:
-        answer = engine.get("/system/df", seconds=USAGE_SECONDS)
+        answer = engine.get("/system/df", seconds=seconds)
     except EngineError:
         return {}
     listed = answer.get("Volumes") if isinstance(answer, dict) else None
