@@ -169,6 +169,7 @@ class Volume:
     folder: Path
     labels: dict[str, str]
     created: str
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True)
