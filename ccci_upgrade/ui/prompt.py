@@ -28,6 +28,12 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from ccci_upgrade.ui.layout import Line
 
 
+TRIES = 3
+"""How often a new passphrase is asked for before it is given up."""
+
+SHORTEST_PASSPHRASE = 10
+
+
 class Nobody:
     """No terminal: nothing is asked, nothing is accepted. Naming an app is consent to a plan without holds."""
 
@@ -55,6 +61,12 @@ class Nobody:
         """Nobody said so."""
         del holder
         return False
+
+    def new_passphrase(self, app: str) -> None:
+        """Nobody types one."""
+
+    def passphrase(self, what: str) -> None:
+        """Nobody types one."""
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Nobody can choose."""
@@ -140,6 +152,32 @@ class Person:
             answer = _ask(question)
         return isinstance(answer, str) and answer.strip() == holder
 
+    def new_passphrase(self, app: str) -> str | None:
+        """Have a passphrase typed twice, for an app's secrets; None where nothing is typed: they are not kept."""
+        self._terminal.show_beside(
+            _sentence(
+                f"the secrets of {tame_line(app)} can be kept with its snapshot, encrypted with a passphrase; "
+                "without one (press Enter) they are not kept"
+            )
+        )
+        for _ in range(TRIES):
+            first = _hidden("passphrase:")
+            if not first:
+                return None
+            if len(first) < SHORTEST_PASSPHRASE:
+                said = f"at least {SHORTEST_PASSPHRASE} characters, for whoever has the file can try them all"
+                self._terminal.show_beside(_sentence(said))
+            elif first == _hidden("the same again:"):
+                return first
+            else:
+                self._terminal.show_beside(_sentence("the two are not the same"))
+        raise DeclinedError("no passphrase was typed twice the same; nothing was changed")
+
+    def passphrase(self, what: str) -> str | None:
+        """Have a passphrase typed that was set before."""
+        self._terminal.show_beside(_sentence(f"a passphrase opens {tame_line(what)}"))
+        return _hidden("passphrase:")
+
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """A menu of the apps that have something newer."""
         import questionary  # noqa: PLC0415 - start-up time is measured
@@ -155,6 +193,16 @@ class Person:
         if not isinstance(chosen, list) or not chosen:
             raise DeclinedError("no app was chosen; nothing was changed")
         return tuple(chosen)
+
+
+def _hidden(text: str) -> str | None:
+    """Ask for what must not be seen; None after Ctrl-C and Ctrl-D."""
+    import questionary  # noqa: PLC0415 - start-up time is measured
+
+    with _ends() as (source, output):
+        question = questionary.password(text, style=_style(), input=source, output=output)
+        answer = _ask(question)
+    return answer if isinstance(answer, str) else None
 
 
 def prompter(terminal: Terminal, *, no_input: bool) -> Nobody | Person:
