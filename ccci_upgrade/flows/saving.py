@@ -172,7 +172,7 @@ class Saving:
             raise NotReadyError(
                 f"the snapshot is suspicious: {'; '.join(odd)}",
                 hint=f"look at the app's data; where this is right, say `--ack {SUSPECT}`",
-                code=SUSPECT,
+                code="snapshot-suspect",
             )
         return said
 

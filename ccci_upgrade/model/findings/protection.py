@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
-from ccci_upgrade.model.protection import NO_SNAPSHOT, SUSPECT, Protect, Protection
+from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.snapshot import suspicious
 from ccci_upgrade.text import in_words
 
@@ -16,7 +16,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         return
     if protection.refused:
         yield Finding(
-            id=NO_SNAPSHOT,
+            id="no-snapshot",
             severity=Severity.ACK,
             title="its data cannot be copied before the upgrade",
             evidence=protection.refused,
@@ -69,7 +69,7 @@ def _odd(facts: Facts, protection: Protection) -> Iterator[Finding]:
     )
     if lines and protection.protect is Protect.STOPPED:
         yield Finding(
-            id=SUSPECT,
+            id="snapshot-suspect",
             severity=Severity.ACK,
             title="there is less data than there should be",
             evidence=lines,
