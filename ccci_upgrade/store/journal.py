@@ -161,9 +161,9 @@ def _read(path: Path) -> _Lines:
 
 
 def _entry(raw: bytes) -> Mapping[str, object] | None:
-    """A line of ours. Zeros before it are what a power cut leaves of a line that never counted."""
+    """A line of ours. Zeros are what a power cut leaves of lines that were never on the disk, their ends included."""
     try:
-        value = json.loads(raw.strip(b"\0"))
+        value = json.loads(raw.rstrip(b"\0").rpartition(b"\0")[2])
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict):
