@@ -15,9 +15,15 @@ _TAIL = 1024 * 1024
 def make_private(folder: Path) -> None:
     """Make a folder and its parents, and see their names on the disk; the folder itself is for its owner only."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for each in reversed(missing):
-        sync_folder(each.parent)
+        each.mkdir(exist_ok=True, mode=0o700 if each == folder else 0o777)
+        try:
+            sync_folder(each.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                each.rmdir()  # else the next try would take its name to be on the disk
+            raise
+    folder.mkdir(exist_ok=True)  # and no file in its place
 
 
 def append_line(path: Path, line: str, *, torn: Callable[[bytes], str] | None = None) -> None:

@@ -231,6 +231,26 @@ def test_the_names_of_new_folders_are_on_the_disk(tmp_path: Path, monkeypatch: p
     assert synced == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
 
 
+def test_a_folder_whose_name_did_not_reach_the_disk_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next try would not see that it has to be synced."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            make_private(tmp_path / "a" / "b")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path) -> None:
+    """It is not taken for one."""
+    (tmp_path / "a").write_text("")
+
+    with pytest.raises(FileExistsError):
+        make_private(tmp_path / "a")
+
+
 def test_private_folders_are_for_their_owner_only(tmp_path: Path) -> None:
     """Made with all parents; there already is fine."""
     make_private(tmp_path / "a" / "b")
