@@ -607,3 +607,35 @@ def test_the_gravest_come_first() -> None:
 
     assert ranks == sorted(ranks)
     assert set(ranks) == {0, 1, 2, 3}
+
+
+def test_what_cannot_be_seen_from_here_is_a_warning() -> None:
+    """It holds nothing: from a laptop it would be acknowledged blindly."""
+    seen = "owners: systemd units are on another machine"
+    (found,) = (each for each in find(replace(CLEAN, unseen=(seen,))) if each.id == "unseen")
+
+    assert (found.severity, found.evidence) == (Severity.WARN, (seen,))
+    assert "unseen" not in {each.id for each in find(CLEAN)}
+
+
+def test_without_a_target_nothing_is_said_of_versions_or_files() -> None:
+    """There is nothing to go to, and so nothing that could be wrong with it."""
+    raised = {each.id for each in find(replace(CLEAN, target=None, new=None, problems=("no compose.yml",)))}
+
+    assert raised.isdisjoint({"compose-unreadable", "major", "downgrade", "notes-missing"})
+
+
+def test_a_service_that_the_target_lacks_takes_no_volume_with_it() -> None:
+    """Its volume stays where it is; the service that goes is not asked what it mounts."""
+    before = stack(service(version=OLD), service("old", mounts=(DATA,)), service("db", image=DB_IMAGE))
+    raised = {each.id for each in find(replace(CLEAN, stack=before))}
+
+    assert not {each for each in raised if each.startswith("volume-removed")}
+
+
+def test_from_an_unknown_version_no_major_is_counted_as_skipped() -> None:
+    """How many were passed over cannot be known."""
+    seen = replace(to("9.0.0+30.0.0"), deployed=None, deployed_text=None)
+
+    for each in find(seen):
+        assert not [line for line in each.evidence if "skipped" in line]

@@ -189,3 +189,25 @@ def test_every_state_has_one_outcome_whose_exit_code_is_the_same_with_and_withou
 def test_only_converged_is_a_success() -> None:
     """No other state may exit 0."""
     assert [state for state in State if TABLE[state][1] is Exit.OK] == [State.CONVERGED]
+
+
+def test_a_service_that_is_gone_has_lost_no_volume() -> None:
+    """A target may drop one; the next service's data is still looked at."""
+    before = stack(service("cache", mounts=(CERTS,)), *BEFORE.services, volumes=BEFORE.volumes)
+    gone = stack(*BEFORE.services, volumes=BEFORE.volumes)
+
+    judged = judge(green(), before=before, now=gone, differences=(), acknowledged=frozenset())
+    assert judged.state is State.CONVERGED
+
+    lost = judge(green(), before=before, now=after(CERTS), differences=(), acknowledged=frozenset())
+    assert lost.state is State.DATA_DETACHED
+
+
+def test_another_volume_made_during_the_run_says_nothing_of_ours() -> None:
+    """Each volume is compared with itself."""
+    mine, other = volume("stack_data"), volume("other", created=5.0)
+    before = stack(*BEFORE.services, volumes=(volume("other"), mine))
+    now = stack(*BEFORE.services, volumes=(other, mine))
+
+    judged = judge(green(), before=before, now=now, differences=(), acknowledged=frozenset())
+    assert judged.state is State.CONVERGED
