@@ -1,11 +1,8 @@
 """Snapshots on disk: private, whole or not there, read back in full, never pruned too far."""
 
 import errno
-<<<<<<< HEAD
-import hashlib
-=======
 import gzip
->>>>>>> 56aaa051d5613f675f1255120af81d58d2b5b413
+import hashlib
 import io
 import json
 import os
