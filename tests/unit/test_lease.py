@@ -171,3 +171,14 @@ def test_no_config_is_a_free_lease_that_has_to_be_made() -> None:
 
     assert (none.state, none.index, none.claim) == (LeaseState.FREE, None, None)
     assert (_stand(to_labels(None)).state, _stand(to_labels(None)).index) == (LeaseState.FREE, 7)
+
+
+def test_labels_of_others_are_said_to_be_none_of_ours() -> None:
+    """In words that tell a missing label from one with another text."""
+    assert from_labels({}) == "it has no label `ccci-upgrade.lease`"
+    assert from_labels({"ccci-upgrade.lease": "2"}) == (
+        "its label `ccci-upgrade.lease` is `2`, and this version knows only `1`"
+    )
+    assert from_labels(to_labels(CLAIM) | {"ccci-upgrade.lease.pid": ""}) == (
+        "its label `ccci-upgrade.lease.pid` is missing"
+    )

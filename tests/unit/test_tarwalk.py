@@ -110,6 +110,7 @@ def entry(kind: bytes, data: bytes, *, name: str = "__v/x", size: int | None = N
     return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
 
 
+LARGE = entry(b"x", b"29 size=" + b"9" * 20 + b"\n")
 ROOT_ENTRY = entry(tarfile.DIRTYPE, b"", name="__v")
 END = bytes(1024)
 
@@ -142,8 +143,8 @@ def in_two_parts() -> bytes:
         (ROOT_ENTRY + bytes(512) + ROOT_ENTRY + END, "an empty block stands in the middle"),
         (ROOT_ENTRY + entry(b"V", b"") + END, "unknown type 86"),
         (ROOT_ENTRY + entry(b"x", b"", size=2 * 1024 * 1024) + END, "header that is too long"),
-        (ROOT_ENTRY + entry(b"x", b"11 size=-1\n") + END, "size of an entry is no number"),
-        (ROOT_ENTRY + entry(b"x", b"29 size=" + b"9" * 20 + b"\n") + END, "size of an entry is no number"),
+        (ROOT_ENTRY + entry(b"x", b"11 size=-1\n") + entry(b"0", b"") + END, "size of an entry is no number"),
+        (ROOT_ENTRY + LARGE + entry(b"0", b"") + END, "size of an entry is no number"),
         (ROOT_ENTRY + entry(b"x", b"junk") + END, "PAX header cannot be read"),
         (ROOT_ENTRY + entry(b"x", b"9 path=a") + END, "PAX header cannot be read"),
         (ROOT_ENTRY + entry(b"x", b"7 path\n") + END, "PAX header cannot be read"),
