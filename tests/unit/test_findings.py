@@ -518,7 +518,7 @@ CASES = (
         id="remote-snapshot",
         severity=Severity.ACK,
         raised=protected(remote=True, sizes={"a": 10 * 1024**2}),
-        word="10 MiB: about 16 s",
+        word="10.5 MB: about 16 s",
     ),
     Case(
         id="snapshot-suspect",
