@@ -2,16 +2,27 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from ccci_upgrade import process
-from ccci_upgrade.errors import EngineError
-from ccci_upgrade.flows.lease import Lease, LeaseLostError, LeaseTakenError, hold, look_at_lease
-from ccci_upgrade.model.lease import Claim, LeaseState, to_labels
+from ccci_upgrade.errors import EngineError, HeldError
+from ccci_upgrade.flows.lease import (
+    Lease,
+    LeaseLostError,
+    LeaseTakenError,
+    hold,
+    look_at_lease,
+    release_lease,
+)
+from ccci_upgrade.model.lease import NAME, Claim, LeaseState, to_labels
+from ccci_upgrade.tools import lease as config
 from ccci_upgrade.tools.engine import Engine
 from ccci_upgrade.tools.swarm import Swarm
+from tests.fakeengine import FakeEngine
 from tests.models.swarmlease import WRITES, Door, World
+from tests.practice.enginehost import until
 from tests.unit.test_steps import Told
 
 CLAIM = Claim(
@@ -147,3 +158,71 @@ def test_who_waits_says_for_whom(place: Place) -> None:
     assert place.told.said
     assert all(line.startswith("the lease, held by mia@laptop (pid 1)") for line in place.told.said)
     assert process.this_host() not in str(place.world.labels)
+
+
+def test_a_beat_that_fails_is_followed_by_the_next_one_and_one_that_finds_it_lost_is_the_last(
+    place: Place,
+) -> None:
+    """The Engine may be back by then; who lost it knows before the next act."""
+    lease = Lease(place.swarm, replace(CLAIM, limit=0.3), place.told)
+    lease.take(0)
+    place.world.faults["write"] = "refused"
+    until(lambda: not place.world.faults)
+    before = place.world.index
+    until(lambda: place.world.index > before)
+    assert not lease.lost
+
+    place.world.put(to_labels(None))
+    until(lambda: lease.lost)
+    with pytest.raises(LeaseLostError, match="it was released"):
+        lease.renew()
+    lease.release()
+
+
+def test_taking_it_away_from_whoever_has_it_never_takes_it_from_the_next_one(place: Place) -> None:
+    """It changed hands between the look and the question's answer."""
+    place.world.put(to_labels(CLAIM))
+
+    def allowed(_: Claim) -> None:
+        place.world.put(to_labels(replace(CLAIM, token="b" * 32)))
+
+    with pytest.raises(HeldError, match="changed hands meanwhile"):
+        release_lease(place.swarm, allowed=allowed)
+    assert place.world.token == "b" * 32
+
+
+def test_of_a_free_lease_nothing_is_released_and_nobody_is_asked(place: Place) -> None:
+    """There is nobody to take it from."""
+
+    def allowed(claim: Claim) -> None:
+        raise AssertionError(claim)
+
+    assert not release_lease(place.swarm, allowed=allowed).released
+    assert place.world.labels is None
+
+
+def test_who_creates_it_second_is_told_so(place: Place) -> None:
+    """The name is taken; the first one's labels stay."""
+    assert config.create(place.swarm.engine, to_labels(CLAIM))
+    assert not config.create(place.swarm.engine, to_labels(None))
+    assert place.world.token == CLAIM.token
+
+
+@pytest.mark.parametrize(
+    "junk", [[], {"Spec": {}}, {"Spec": [], "Version": {"Index": 1}}, {"Version": {}}, None]
+)
+def test_an_answer_that_is_no_config_is_one_error(junk: object) -> None:
+    """It is never taken for a free lease."""
+    with FakeEngine() as engine, closing(Engine(engine.path)) as client:
+        engine.says(f"/configs/{NAME}", junk)
+        with pytest.raises(EngineError, match="is no config") as caught:
+            config.read(client)
+    assert caught.value.code == "lease-refused"
+
+
+def test_an_engine_that_refuses_to_show_it_is_one_error(place: Place) -> None:
+    """With its own words."""
+    place.world.faults["read"] = "refused"
+
+    with pytest.raises(EngineError, match=r"would not read the Swarm config .*no leader"):
+        config.read(place.swarm.engine)
