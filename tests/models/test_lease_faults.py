@@ -1,8 +1,10 @@
 """An Engine that takes a write and says nothing, and the model's own faults one by one."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -226,3 +228,15 @@ def test_an_engine_that_refuses_to_show_it_is_one_error(place: Place) -> None:
 
     with pytest.raises(EngineError, match=r"would not read the Swarm config .*no leader"):
         config.read(place.swarm.engine)
+
+
+def test_a_lease_without_signs_of_life_is_watched_and_then_taken(place: Place) -> None:
+    """Past the deadline too; who had it is named."""
+    place.world.put(to_labels(replace(CLAIM, limit=0.5, token="b" * 32)))
+    place.world.now += timedelta(seconds=10)
+    began = time.monotonic()
+    place.lease.take(0)
+
+    assert time.monotonic() - began >= 0.125
+    assert place.world.token == CLAIM.token
+    assert any("took over the lease of mia@laptop" in line for line in place.told.said)

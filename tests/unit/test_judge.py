@@ -6,11 +6,13 @@ import pytest
 
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
-from ccci_upgrade.model.judge import detached_volumes, judge
+from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted
 from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
+from ccci_upgrade.store.snapshots import Written
 from tests.builders import DB_IMAGE, service, stack, volume
+from tests.unit.test_snapshots import manifest
 
 DATA = Mount(kind="volume", source="stack_data", target="/var/lib/data")
 CERTS = Mount(kind="volume", source="stack_certs", target="/certs")
@@ -216,3 +218,18 @@ def test_another_volume_made_during_the_run_says_nothing_of_ours() -> None:
     assert list(detached_volumes(before, now, frozenset())) == []
     anew = stack(*BEFORE.services, volumes=(volume("other"), volume("stack_data", created=5.0)))
     assert [each.service for each in detached_volumes(before, anew, frozenset())] == ["db"]
+
+
+def test_a_volume_of_a_snapshot_that_is_mounted_no_more_is_named() -> None:
+    """The wrong one, none at all, or no service: what is put back would be seen by nobody."""
+    copied = manifest(Written(file="0.tar.gz", sha256="0" * 64, compressed=1, size=1, entries=2))
+    at = Mount(kind="volume", source="mariadb", target="/var/lib/mysql")
+
+    assert list(not_mounted(copied, after(at))) == []
+    for now, said in (
+        (after(replace(at, source="other")), "holds other, not mariadb"),
+        (after(), "holds no volume, not mariadb"),
+        (stack(service("app")), "holds no volume, not mariadb"),
+    ):
+        (line,) = not_mounted(copied, now)
+        assert (line.service, line.text) == ("db", f"db: /var/lib/mysql {said}")
