@@ -52,11 +52,11 @@ class Person:
 
     def new_passphrase(self, app: str) -> str | None:
         """Nobody asks this at the gates."""
-        raise AssertionError
+        raise AssertionError(app)
 
     def passphrase(self, what: str) -> str | None:
         """Nobody asks this at the gates."""
-        raise AssertionError
+        raise AssertionError(what)
 
 
 def planned(app: str = "keycloak", *ids: str, block: str = "", done: bool = False) -> Planned:
