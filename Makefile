@@ -10,7 +10,6 @@ STAMP  := $(VENV)/.ready
 
 test: $(STAMP)  ## lint, types and every test this machine can run
 	$(BIN)/python -m pytest -m "not real" $(PYTEST_ARGS)
-	$(BIN)/python -m scripts.covered
 
 covered: $(STAMP)  ## the branches of the modules that decide, and those that no test takes
 	$(BIN)/python -m scripts.covered

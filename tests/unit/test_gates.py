@@ -50,6 +50,14 @@ class Person:
         """Nobody asks this after apps were named."""
         raise AssertionError(apps)
 
+    def new_passphrase(self, app: str) -> str | None:
+        """Nobody asks this at the gates."""
+        raise AssertionError(app)
+
+    def passphrase(self, what: str) -> str | None:
+        """Nobody asks this at the gates."""
+        raise AssertionError(what)
+
 
 def planned(app: str = "keycloak", *ids: str, block: str = "", done: bool = False) -> Planned:
     """One app whose plan is held by these, blocked by that, or has nothing to do."""
