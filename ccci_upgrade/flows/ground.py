@@ -105,13 +105,13 @@ class Ground:
 
 def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
     """Open the journal for a run; NotReadyError where it cannot be written."""
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
     return Ground(
         host=host,
         app=app,
         held=held,
         reporter=reporter,
-        journal=SharedJournal(journal, host.swarm, app.stack, record),
+        journal=journal,
         folder=journal.open(record),
         record=record,
         masker=_masker(app),
@@ -123,14 +123,14 @@ def reopen_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Re
 
     One that began on another machine is written down here first.
     """
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
     known = any(run.run_id == record.run_id for run in read_all(host.config.state_dir).runs)
     return Ground(
         host=host,
         app=app,
         held=held,
         reporter=reporter,
-        journal=SharedJournal(journal, host.swarm, app.stack, record),
+        journal=journal,
         folder=journal.reopen(record) if known else journal.open(record),
         record=record,
         masker=_masker(app),

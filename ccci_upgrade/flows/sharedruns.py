@@ -1,6 +1,7 @@
 """The journal of a run, told to the Swarm as well: a run that began on a laptop that died can be ended elsewhere."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.model.run import Run, with_step
@@ -18,10 +19,9 @@ TOLD = ("quiesce", "failed-state", "restore", "act", "back")
 class SharedJournal(Journal):
     """A journal whose gravest intents the Swarm knows too. What cannot be told there is only not known elsewhere."""
 
-    def __init__(self, journal: Journal, swarm: Swarm, stack: str, run: Run) -> None:
-        """Go on with a run's journal."""
-        self.folder = journal.folder
-        self.path = journal.path
+    def __init__(self, state_dir: Path, swarm: Swarm, stack: str, run: Run) -> None:
+        """Name the place of a run's journal; nothing is written yet."""
+        super().__init__(state_dir, run.cluster)
         self._swarm = swarm
         self._stack = stack
         self._run = run
