@@ -162,6 +162,8 @@ class Saving:
             raise NotReadyError(
                 f"{app.name} is not deployed", hint="there is nothing to copy", code="undeployed"
             )
+        if self._baseline is not None and self._baseline.sick:
+            return stack
         down = ", ".join(each.full_name for each in stack.services if each.replicas == 0)
         if down:  # it will not come up by itself
             raise NotReadyError(
@@ -169,8 +171,6 @@ class Saving:
                 hint="an earlier snapshot may have been killed: `ccci-upgrade status` says so; bring it back first",
                 code="unsettled",
             )
-        if self._baseline is not None and self._baseline.sick:
-            return stack
         deadline = clock.ticks() + SETTLED_SECONDS + app.settle
         return _wait(self._ground, deadline)
 
