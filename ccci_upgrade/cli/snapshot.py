@@ -51,6 +51,12 @@ def create(
         typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
     ],
     *,
+    passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase", help="Ask for a passphrase, and keep the app's secrets with the snapshot."
+        ),
+    ] = False,
     json: Json = False,
     no_input: NoInput = False,
 ) -> None:
@@ -60,9 +66,12 @@ def create(
     def work(call: commands.Call) -> Exit:
         from ccci_upgrade.flows import snapshot as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
 
         host = commands.open_for(call)
-        done, code = flow.create(host, host.find(tuple(apps)), call.terminal)
+        person = prompter(call.terminal, no_input=call.no_input)
+        asker = person if passphrase else None
+        done, code = flow.create(host, host.find(tuple(apps)), call.terminal, asker=asker)
         errors = [each.error for each in done if each.error is not None]
         for error in errors:
             call.terminal.error(error)
@@ -152,6 +161,10 @@ def prune(
     context: typer.Context,
     of: App = None,
     keep: Annotated[int, typer.Option("--keep", min=1, metavar="N", help="How many of each app stay.")] = 5,
+    drop: Annotated[
+        str | None,
+        typer.Option("--drop", metavar="ID", help="Remove just this one: a failed state goes no other way."),
+    ] = None,
     *,
     json: Json = False,
     no_input: NoInput = False,
@@ -163,7 +176,7 @@ def prune(
         from ccci_upgrade.flows import snapshots as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
 
-        gone = flow.prune(call.config, of, keep=keep)
+        gone = (flow.drop(call.config, drop),) if drop else flow.prune(call.config, of, keep=keep)
         if call.json:
             envelope.write("snapshot prune", Exit.OK, snapshots.pruned_data(gone))
         else:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.findings.secrets import secrets_not_kept
 from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.snapshot import suspicious
 from ccci_upgrade.text import in_words
@@ -26,6 +27,9 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from _space(facts, protection)
     yield from _far(facts, protection)
     yield from _odd(facts, protection)
+    secrets = secrets_not_kept(protection.secrets, has_recipient=protection.recipient)
+    if secrets is not None and protection.protect is Protect.STOPPED:
+        yield secrets
 
 
 def _space(facts: Facts, protection: Protection) -> Iterator[Finding]:
