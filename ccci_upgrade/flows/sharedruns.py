@@ -22,6 +22,7 @@ class SharedJournal(Journal):
         """Go on with a run's journal."""
         self.folder = journal.folder
         self.path = journal.path
+        self.mended = journal.mended
         self._swarm = swarm
         self._stack = stack
         self._run = run
