@@ -16,6 +16,7 @@ from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.quiesce import Quiesced, wait_healthy
 from ccci_upgrade.flows.steps import Progress, Step
 from ccci_upgrade.model.image import is_database
+from ccci_upgrade.model.judge import detached_volumes
 from ccci_upgrade.model.probe import Probe, ProbeResult, differences
 from ccci_upgrade.model.protection import SUSPECT
 from ccci_upgrade.model.snapshot import Kind, suspicious
@@ -181,7 +182,7 @@ class Saving:
 
     def _copy(self) -> str:
         looked = self._looked()
-        return self.copying.copy(self._sources, looked.before, looked.codes, self.still)
+        return self.copying.copy(self._sources, looked.before, looked.codes, self._left_alone)
 
     def _check(self) -> str:
         said = self.copying.check()
@@ -212,6 +213,17 @@ class Saving:
 
     # -- parts of them -----------------------------------------------------------------------------------
 
+    def _left_alone(self) -> None:
+        """NotReadyError where somebody changed the app meanwhile, or took a volume: the Engine makes an empty one."""
+        self.still()
+        lost = _lost(self._ground, self._looked())
+        if lost:
+            raise NotReadyError(
+                f"what was copied is not the data of {self._ground.app.name}: {lost}",
+                hint="find out who removed it; a backup of your own is all that has its data now",
+                code="volume-gone",
+            )
+
     def _looked(self) -> Quiesced:
         if self.quiesced is None:
             raise NotReadyError("the stack was not looked at")
@@ -234,7 +246,7 @@ def bring_back(ground: Ground, quiesced: Quiesced, baseline: Baseline | None) ->
         _scale_back(ground, quiesced, deadline)
         if baseline is None or not baseline.sick:
             _wait(ground, deadline)
-        worse = _worse(ground, baseline, deadline, given_up)
+        worse = _lost(ground, quiesced) or _worse(ground, baseline, deadline, given_up)
     finally:
         ground.held.interrupts.on_press = None
     if worse:
@@ -244,6 +256,12 @@ def bring_back(ground: Ground, quiesced: Quiesced, baseline: Baseline | None) ->
             code="not-back",
         )
     return f"healthy again: {quiesced.noted}"
+
+
+def _lost(ground: Ground, quiesced: Quiesced) -> str:
+    """Which volumes are gone or others since the stack was looked at; empty where all are there."""
+    now = ground.host.swarm.stack(ground.app.stack)
+    return "; ".join(each.text for each in detached_volumes(quiesced.before, now, frozenset()))
 
 
 def _wait(ground: Ground, deadline: float) -> Stack:

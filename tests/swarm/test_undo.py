@@ -205,7 +205,12 @@ def test_at_a_terminal_somebody_is_asked(host: Host) -> None:
     code, said = _ended(child)
 
     assert code == 14, said
-    for part in ("drone/drone:2.25.0", "data: snapshot", "is put back with it", "rollback drone.ci.example.org"):
+    for part in (
+        "drone/drone:2.25.0",
+        "data: snapshot",
+        "is put back with it",
+        "rollback drone.ci.example.org",
+    ):
         assert part in shown, shown
     assert is_back(host, "drone")
 
@@ -301,7 +306,9 @@ def test_ctrl_c_during_the_undo_does_not_leave_it_half_done(host: Host) -> None:
     assert open_runs(host) == []
 
 
-HOST_PORT = "    ports:\n      - target: 8080\n        published: 8082\n        protocol: tcp\n        mode: host\n"
+HOST_PORT = (
+    "    ports:\n      - target: 8080\n        published: 8082\n        protocol: tcp\n        mode: host\n"
+)
 
 
 def _answer(child: "pexpect.spawn[str]", question: str, keys: str) -> None:
