@@ -289,21 +289,33 @@ def test_ctrl_c_while_abra_runs_is_abras(host: Host) -> None:
     assert open_runs(host) == []
 
 
-def test_ctrl_c_during_the_undo_does_not_leave_it_half_done(host: Host) -> None:
-    """Once data is being put back, it is."""
+@pytest.mark.parametrize(
+    ("moment", "end"), [("keep the state that is replaced", 15), ("put the snapshot's data back", 14)]
+)
+def test_ctrl_c_during_the_undo_leaves_nothing_half_done(host: Host, moment: str, end: int) -> None:
+    """Before data is put back it ends there, with the new version as it was; from then on nothing stops it."""
     release_crashing(host)
     host.deploy("drone")
+    (data(host, "drone") / "large").write_bytes(os.urandom(64 << 20))
     before = content(host, "drone")
     words = ("upgrade", "drone", "--no-input", "--offline", "--to", CRASHES)
     child = host.engine.pty(host.argv(*words), seconds=120)
-    child.expect_exact("put the snapshot's data back")
+    child.expect_exact(moment)
+    carriers = ("ps", "-aq", "--filter", "label=ccci-upgrade.carrier")
+    host.engine.wait(lambda: bool(host.engine.docker(*carriers)), "no volume is touched")
     child.sendintr()
     code, said = _ended(child)
 
-    assert code == 14, said
-    assert is_back(host, "drone")
-    assert content(host, "drone") == before
+    assert code == end, said
     assert open_runs(host) == []
+    if end == 14:
+        assert is_back(host, "drone")
+        assert content(host, "drone") == before
+    else:
+        assert "interrupted before any data was put back" in said
+        assert host.label("drone") == CRASHES
+        assert replicas(host, "drone")[0].endswith("/1")
+        assert (data(host, "drone") / "version").read_text() == "2.26.1\n"
 
 
 HOST_PORT = (
