@@ -372,6 +372,7 @@ class _UpgradeRun:
         notices = [*self._acting.notices, *(self._saving.warnings if self._saving else ())]
         notices += [self._spoiled] if self._spoiled else []
         notices += [error.message for error in (walked.error, undone.error if undone else None) if error]
+        notices += [phase.detail for phase in walked.phases if phase.name == BACK and phase.ok is False]
         good = outcome is Outcome.UPGRADED
         undoing, kept = self._undoing, self._kept()
         return replace(

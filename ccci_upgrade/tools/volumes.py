@@ -15,6 +15,9 @@ from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 
+GONE = "volume-gone"
+"""The code of an error that says that a volume is not there any more."""
+
 MARK = "ccci-upgrade.carrier"
 """The label of every container made here; its value is the stack."""
 
@@ -40,7 +43,16 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 @contextlib.contextmanager
 def carrier(engine: Engine, *, stack: str, image: str, volume: str, writable: bool = False) -> Iterator[str]:
-    """A container with the volume that is never started; removed in any case, with its nameless volumes."""
+    """A container with the volume that is never started; removed in any case, with its nameless volumes.
+
+    NotReadyError `volume-gone` where there is no such volume: the Engine would make an empty one without a word.
+    """
+    if engine.find(f"/volumes/{volume}") is None:
+        raise NotReadyError(
+            f"the volume {tame_line(volume)} is gone",
+            hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
+            code=GONE,
+        )
     mount: dict[str, Json] = {
         "Type": "volume",
         "Source": volume,

@@ -195,8 +195,8 @@ class Engine:
 
     @contextlib.contextmanager
     def pruned(self) -> Iterator[None]:
-        """Take away every image that no container uses, as people do; what others need is made again at the end."""
-        self.docker("container", "prune", "--force")
+        """Take away ended tasks and every image that nothing uses then; what others need is made again at the end."""
+        self.docker("container", "prune", "--force", "--filter", "label=com.docker.swarm.task")
         self.docker("image", "prune", "--all", "--force")
         self._images.clear()
         try:
