@@ -43,16 +43,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 @contextlib.contextmanager
 def carrier(engine: Engine, *, stack: str, image: str, volume: str, writable: bool = False) -> Iterator[str]:
-    """A container with the volume that is never started; removed in any case, with its nameless volumes.
-
-    NotReadyError `volume-gone` where there is no such volume: the Engine would make an empty one without a word.
-    """
-    if engine.find(f"/volumes/{volume}") is None:
-        raise NotReadyError(
-            f"the volume {tame_line(volume)} is gone",
-            hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
-            code=GONE,
-        )
+    """A container with the volume that is never started; removed in any case, with its nameless volumes."""
     mount: dict[str, Json] = {
         "Type": "volume",
         "Source": volume,
@@ -75,6 +66,16 @@ def carrier(engine: Engine, *, stack: str, image: str, volume: str, writable: bo
     finally:
         with contextlib.suppress(CcciError):
             _remove(engine, name)
+
+
+def must_be_there(engine: Engine, volume: str) -> None:
+    """NotReadyError `volume-gone` where there is no such volume: for a carrier the Engine would make an empty one."""
+    if engine.find(f"/volumes/{volume}") is None:
+        raise NotReadyError(
+            f"the volume {tame_line(volume)} is gone",
+            hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
+            code=GONE,
+        )
 
 
 def remove_left(engine: Engine, *, stack: str) -> None:

@@ -230,7 +230,8 @@ def test_a_stack_deploy_after_the_act_is_theirs_and_spoils_the_snapshot(host: Ho
     host.deploy("drone")
     host.configure(settle="8s")
 
-    with when(host, "verify", lambda: stack_deploy(host, FIRST["drone"])):
+    # One without what the other compose file says.
+    with when(host, "verify", lambda: stack_deploy(host, NEWEST["drone"])):
         seen = upgrade(host, "drone")
     theirs = host.inspect("drone", "app", "{{json .Spec}}")
     refused = back(host, "drone", "--to", FIRST["drone"])
