@@ -6,6 +6,8 @@ client. A point is a number and a moment.
     KILL_AT=12:before   the 12th write to a `journal.jsonl` is not made
     KILL_AT=12:torn     half of it is
     KILL_AT=12:after    it is on the disk
+    KILL_AT=begin copy:after
+                        the same, of the first line that says this
     KILL_AT=r7:before   the 7th request that changes something at the Engine is not sent
     KILL_AT=r7:after    it was answered, and nobody hears of it
 
@@ -35,18 +37,17 @@ class Killer:
 
     def __init__(self, at: str, count: str) -> None:
         """Read the point; "" is none."""
-        word, _, self._moment = at.partition(":")
-        self._requests = word.startswith("r")
-        self._number = int(word.removeprefix("r") or 0)
+        self._word, _, self._moment = at.rpartition(":")
         self._count = count
         self._writes = self._asked = 0
+        self._written = ""
 
     def watch(self) -> None:
         """Wrap what is to be counted."""
         library: Any = os
         library.write = self._write_with(os.write)
         library.fsync = self._fsync_with(os.fsync)
-        if self._requests or self._count:
+        if self._word.startswith("r") or self._count:
             import http.client  # noqa: PLC0415 - it costs the child its start
 
             client: Any = http.client.HTTPConnection
@@ -58,11 +59,12 @@ class Killer:
             if not _is_journal(handle):
                 return write(handle, data)
             self._writes += 1
-            self._note(f"write {self._writes}")
-            if self._now(self._writes, "torn", request=False):
+            self._written = _said(data)
+            self._note(f"write {self._writes} {self._written}")
+            if self._now(self._writes, "torn", self._written):
                 write(handle, data[: len(data) // 2])
                 die()
-            if self._now(self._writes, "before", request=False):
+            if self._now(self._writes, "before", self._written):
                 die()
             return write(handle, data)
 
@@ -71,7 +73,7 @@ class Killer:
     def _fsync_with(self, fsync: Callable[[Any], None]) -> Callable[[Any], None]:
         def watched(handle: Any, /) -> None:
             fsync(handle)
-            if _is_journal(handle) and self._now(self._writes, "after", request=False):
+            if _is_journal(handle) and self._now(self._writes, "after", self._written):
                 die()
 
         return watched
@@ -83,7 +85,7 @@ class Killer:
                 self._asked += 1
                 connection.number = self._asked
                 self._note(f"request {self._asked} {method} {url.partition('?')[0]}")
-                if self._now(self._asked, "before", request=True):
+                if self._now(f"r{self._asked}", "before"):
                     die()
             put(connection, method, url, *more, **named)
 
@@ -92,19 +94,27 @@ class Killer:
     def _got_with(self, got: Callable[..., Any]) -> Callable[..., Any]:
         def watched(connection: Any) -> Any:
             answer = got(connection)
-            if connection.changes and self._now(connection.number, "after", request=True):
+            if connection.changes and self._now(f"r{connection.number}", "after"):
                 die()
             return answer
 
         return watched
 
-    def _now(self, number: int, moment: str, *, request: bool) -> bool:
-        return (number, moment, request) == (self._number, self._moment, self._requests)
+    def _now(self, number: int | str, moment: str, said: str = "") -> bool:
+        return moment == self._moment and self._word in (str(number), said)
 
     def _note(self, line: str) -> None:
         if self._count:
             with open(self._count, "a", encoding="utf-8") as file:  # noqa: PTH123 - no import more than needed
                 file.write(f"{line}\n")
+
+
+def _said(data: Any) -> str:
+    """What a line of the journal is about: `begin copy`, `opened`."""
+    import json  # noqa: PLC0415 - it costs the child its start
+
+    line = json.loads(bytes(data))
+    return f"{line['word']} {line.get('step', '')}".strip()
 
 
 def _is_journal(handle: Any) -> bool:

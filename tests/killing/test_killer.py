@@ -11,12 +11,13 @@ import pytest
 from tests.killing import killer
 
 WRITES = 3
+LINES = [f'{{"word": "begin", "step": "{number}"}}\n' for number in range(WRITES)]
 _CODE = """
 import os, pathlib, sys
 from ccci_upgrade.store.files import append_line
 assert not {"KILL_AT", "KILL_COUNT"} & set(os.environ)
 for number in range(3):
-    append_line(pathlib.Path(sys.argv[1]), f"line {number}")
+    append_line(pathlib.Path(sys.argv[1]), f'{{"word": "begin", "step": "{number}"}}')
 append_line(pathlib.Path(sys.argv[1]).with_name("other.jsonl"), "over")
 """
 
@@ -41,13 +42,14 @@ def ended(folder: Path, **named: str) -> tuple[int, str]:
 @pytest.mark.parametrize("moment", ["before", "torn", "after"])
 def test_it_ends_the_process_at_exactly_that_write(tmp_path: Path, number: int, moment: str) -> None:
     """What was acknowledged before is there; of the line itself nothing, half, or all."""
-    lines = [f"line {each}\n" for each in range(WRITES)]
-    own = {"before": "", "torn": "lin", "after": lines[number - 1]}[moment]
+    own = {"before": "", "torn": LINES[0][: len(LINES[0]) // 2], "after": LINES[number - 1]}[moment]
 
-    code, text = ended(tmp_path, KILL_AT=f"{number}:{moment}")
+    for at in (f"{number}:{moment}", f"begin {number - 1}:{moment}"):
+        code, text = ended(tmp_path, KILL_AT=at)
 
-    assert code == -signal.SIGKILL
-    assert text == "".join(lines[: number - 1]) + own
+        assert code == -signal.SIGKILL
+        assert text == "".join(LINES[: number - 1]) + own
+        (tmp_path / "journal.jsonl").unlink(missing_ok=True)
 
 
 def test_it_counts_what_it_met_and_lets_live(tmp_path: Path) -> None:
@@ -57,5 +59,5 @@ def test_it_counts_what_it_met_and_lets_live(tmp_path: Path) -> None:
     code, text = ended(tmp_path, KILL_AT="4:before", KILL_COUNT=str(count))
 
     assert code == 0
-    assert text == "line 0\nline 1\nline 2\n"
-    assert count.read_text() == "write 1\nwrite 2\nwrite 3\n"
+    assert text == "".join(LINES)
+    assert count.read_text() == "write 1 begin 0\nwrite 2 begin 1\nwrite 3 begin 2\n"
