@@ -132,6 +132,14 @@ class Lab:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(number, signal.SIGKILL)
 
+    def spoil(self) -> None:
+        """Change the data as somebody does who will want the snapshot back."""
+        for volume in recipe.VOLUMES:
+            place = self._volumes / volume
+            (place / "sub" / "rows").write_bytes(b"spoilt")
+            (place / "sub" / "new").write_text("made since")
+            (place / "soft").unlink()
+
     # -- what is seen there --------------------------------------------------------------------------------
 
     @property
@@ -177,8 +185,8 @@ class Lab:
     def data(self) -> dict[str, tuple[object, ...]]:
         """What is in the volumes: kind, mode, content or target, and the time of what no app touches."""
         found: dict[str, tuple[object, ...]] = {}
-        for path in sorted((self.root / "e" / "volumes").rglob("*")):
-            name = str(path.relative_to(self.root / "e" / "volumes"))
+        for path in sorted((self._volumes).rglob("*")):
+            name = str(path.relative_to(self._volumes))
             mode = path.lstat().st_mode
             if path.is_symlink():
                 found[name] = ("link", str(path.readlink()))
@@ -248,7 +256,7 @@ class Lab:
         """Take one of the host as it is; it must not move."""
         files = self.root / f"picture{len(list(self.root.glob('picture*')))}"
         shutil.copytree(self.folder, files / "host", symlinks=True)
-        shutil.copytree(self.root / "e" / "volumes", files / "volumes", symlinks=True)
+        shutil.copytree(self._volumes, files / "volumes", symlinks=True)
         volumes = self._rows_in("/volumes", "Volumes")
         return Picture(
             files=files,
@@ -266,7 +274,7 @@ class Lab:
         for volume in picture.volumes:
             self._post("/volumes/create", volume)
             name = str(volume["Name"])
-            target = self.root / "e" / "volumes" / name
+            target = self._volumes / name
             shutil.copytree(picture.files / "volumes" / name, target, symlinks=True, dirs_exist_ok=True)
         for config in picture.configs:
             self._post("/configs/create", config)
@@ -298,6 +306,10 @@ class Lab:
     @property
     def _env(self) -> Path:
         return self.folder / "abra" / "servers" / recipe.SERVER / f"{recipe.APP}.env"
+
+    @property
+    def _volumes(self) -> Path:
+        return self.root / "e" / "volumes"
 
     @property
     def _state(self) -> Path:
@@ -352,7 +364,7 @@ class Lab:
         subprocess.run([str(self.root / "abra"), *words], check=True, capture_output=True, env=env)
         self.wait(self.running, "the app did not come up")
         for volume in recipe.VOLUMES:
-            place = self.root / "e" / "volumes" / volume
+            place = self._volumes / volume
             (place / "sub" / "empty").mkdir(parents=True)
             (place / "sub" / "rows").write_bytes(os.urandom(20_000))
             (place / "sub" / "rows").chmod(0o640)

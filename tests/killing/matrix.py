@@ -37,7 +37,8 @@ class Whole:
 class Job:
     """A command in a place to start from; `end` is how it ends where nobody kills it.
 
-    `writes` names what each write to the journal says, `requests` each request that changes something.
+    `writes` names what each write to the journal says, `requests` each request that changes something;
+    it took `seconds`.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Job:
     end: Whole
     writes: tuple[str, ...]
     requests: tuple[str, ...]
+    seconds: float
 
     def points(self, moments: Sequence[str] = WRITTEN) -> list[str]:
         """Every moment of every write to the journal."""
@@ -58,11 +60,16 @@ class Job:
 
     def named(self, at: str) -> str:
         """A point as a person can find it."""
-        word, _, moment = at.partition(":")
+        word, _, moment = at.rpartition(":")
+        if word == "time":
+            return f"{self.name} {moment} s after its start"
         if word.startswith("abra"):
             return f"{self.name} {moment} s after abra began" + (", abra too" if word == "abra+" else "")
-        what = self.requests[int(word[1:]) - 1] if word.startswith("r") else self.writes[int(word) - 1]
-        return f"{self.name} {moment} {word} ({what})"
+        if word[1:].isdecimal() and word.startswith("r"):
+            return f"{self.name} {moment} request {word[1:]} ({self.requests[int(word[1:]) - 1]})"
+        return f"{self.name} {moment} {word}" + (
+            f" ({self.writes[int(word) - 1]})" if word.isdecimal() else ""
+        )
 
 
 @dataclass(slots=True)
@@ -72,6 +79,12 @@ class Tally:
     points: int = 0
     ways: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+    def met(self, where: str, way: str) -> str:
+        """Count a point; gives its name."""
+        self.points += 1
+        self.ways[way] += 1
+        return where
 
     def line(self, name: str) -> str:
         """Sum it up."""
@@ -100,16 +113,33 @@ def job(lab: Lab, name: str, *words: str, picture: Picture) -> Job:
     requests = tuple(line.split(maxsplit=2)[2] for line in met if line.startswith("request "))
     end = seen(lab, "done")
     return Job(
-        name=name, words=words, picture=picture, start=start, end=end, writes=writes, requests=requests
+        name=name,
+        words=words,
+        picture=picture,
+        start=start,
+        end=end,
+        writes=writes,
+        requests=requests,
+        seconds=ran.seconds,
     )
 
 
 def kill(lab: Lab, job: Job, at: str) -> Ran:
     """Put the host back, and end the command at a point."""
     lab.restore(job.picture)
+    if at.startswith("time:"):
+        return _kill_later(lab, job, float(at.partition(":")[2]))
     if at.startswith("abra"):
         return _kill_beside_abra(lab, job, seconds=float(at.partition(":")[2]), both=at.startswith("abra+"))
     return lab.run(*job.words, at=at)
+
+
+def _kill_later(lab: Lab, job: Job, seconds: float) -> Ran:
+    began = time.monotonic()
+    with lab.begin(*job.words) as child:
+        time.sleep(seconds)
+        child.kill()
+        return lab.ended(child, job.words, began)
 
 
 def _kill_beside_abra(lab: Lab, job: Job, *, seconds: float, both: bool) -> Ran:
@@ -131,28 +161,54 @@ def offered(lab: Lab) -> list[str]:
     return [str(option) for option in runs[0]["options"]] if runs else []
 
 
-def try_point(lab: Lab, job: Job, at: str, tally: Tally, *, turn: int) -> None:
-    """Kill at a point, go one of the ways on, and look; `turn` chooses the way."""
+def try_point(lab: Lab, job: Job, at: str, tally: Tally, *, turn: int) -> int:
+    """Kill at a point, go one of the ways on, and look; `turn` chooses the way. Gives how many there are."""
     since = time.time()
     killed = kill(lab, job, at)
     options = offered(lab)
     way = options[turn % len(options)] if options else "again"
-    tally.points += 1
-    tally.ways[way] += 1
-    where = f"{job.named(at)}, then {way}"
+    where = tally.met(f"{job.named(at)}, then {way}", way)
     # A request fewer than in the run that was counted may be: a look, a beat. A write to the journal may not.
-    if killed.code != KILLED and not at.startswith("r"):
+    if killed.code != KILLED and not at.startswith(("r", "time")):
         tally.problems.append(f"{where}: was not killed: {killed.said}")
     ran, wanted = go_on(lab, job, way)
     tally.problems += [f"{where}: {each}" for each in problems(lab, ran, since=since, wanted=wanted)]
+    return len(options)
 
 
-def go_on(lab: Lab, job: Job, way: str, *, at: str = "") -> tuple[Ran, list[Whole]]:
+def try_every_way(lab: Lab, job: Job, at: str, tally: Tally) -> None:
+    """Kill at a point again and again, until each of the ways on was gone."""
+    turn = 0
+    while turn < try_point(lab, job, at, tally, turn=turn) - 1:
+        turn += 1
+
+
+def try_second_death(lab: Lab, job: Job, at: str, way: str, tally: Tally) -> None:
+    """Kill at a point, kill the way on at each of its own writes, and go on from there."""
+    count = lab.root / "count"
+    count.unlink(missing_ok=True)
+    kill(lab, job, at)
+    assert way in offered(lab), f"{job.named(at)}: {way} is not offered"
+    go_on(lab, job, way, count=str(count))
+    writes = [line for line in count.read_text().splitlines() if line.startswith("write ")]
+    for number, line in enumerate(writes, start=1):
+        since = time.time()
+        kill(lab, job, at)
+        go_on(lab, job, way, at=f"{number}:{('before', 'after')[number % 2]}")
+        options = offered(lab)
+        second = options[number // 2 % len(options)] if options else "again"
+        where = tally.met(f"{job.named(at)}, then {way} killed at {line}, then {second}", second)
+        ran = go_on(lab, job, second)[0] if options else lab.run("status", "--offline")
+        whole = [job.start, job.end]
+        tally.problems += [f"{where}: {each}" for each in problems(lab, ran, since=since, wanted=whole)]
+
+
+def go_on(lab: Lab, job: Job, way: str, *, at: str = "", count: str = "") -> tuple[Ran, list[Whole]]:
     """Go a way on; gives the command, and what may be there then."""
     if way == "again":  # nothing of it is on the disk, or it was over
-        return lab.run(*job.words, at=at), [job.end]
+        return lab.run(*job.words, at=at, count=count), [job.end]
     wanted = {"resume": [job.end], "undo": [job.start]}.get(way, [job.start, job.end])
-    return lab.run("upgrade", recipe.APP, f"--{way}", at=at), wanted
+    return lab.run("upgrade", recipe.APP, f"--{way}", at=at, count=count), wanted
 
 
 def problems(lab: Lab, way: Ran, *, since: float, wanted: Sequence[Whole]) -> Iterator[str]:
