@@ -1,8 +1,9 @@
 """Snapshots: what a manifest says, and how it is read back. A manifest from outside is hostile until parsed."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 SCHEMA = 1
 
@@ -23,6 +24,13 @@ _APP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
 class ManifestError(ValueError):
     """It is no manifest this program can use; the text says why."""
+
+
+class Kind(StrEnum):
+    """What a snapshot is for: to go back to, or what a restore replaced, kept until somebody drops it."""
+
+    SNAPSHOT = "snapshot"
+    FAILED_STATE = "failed-state"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +80,7 @@ class Manifest:
     while_running: bool
     services: tuple[ServiceFact, ...]
     volumes: tuple[VolumeCopy, ...]
+    kind: Kind = Kind.SNAPSHOT
 
     @property
     def compressed(self) -> int:
@@ -116,6 +125,24 @@ def warnings(new: Manifest, last: Manifest | None) -> tuple[str, ...]:
     return tuple(said)
 
 
+def suspicious(
+    sizes: Mapping[str, int], last: Mapping[str, int], *, last_id: str, databases: Collection[str]
+) -> tuple[str, ...]:
+    """What must be looked at before it becomes the state to go back to; `databases` are volumes of databases.
+
+    Other volumes may well be empty, and are in most apps (keycloak's `providers`): that is only said.
+    """
+    said = [
+        f"volume {name} of a database is empty" for name in sizes if name in databases and sizes[name] == 0
+    ]
+    said += [
+        f"volume {name} holds {size} bytes; it held {old} in snapshot {last_id}"
+        for name, size in sizes.items()
+        if (old := last.get(name, 0)) >= NOTICEABLE and size < old * SMALLER
+    ]
+    return tuple(said)
+
+
 def last_id(last: Manifest | None) -> str:
     """The id of an earlier snapshot."""
     return last.id if last else ""
@@ -149,6 +176,7 @@ def from_json(raw: object) -> Manifest:
         while_running=tree.get("while_running") is True,
         services=tuple(_service(each) for each in _list(tree, "services")),
         volumes=volumes,
+        kind=_kind(tree.get("kind", Kind.SNAPSHOT)),
     )
     if not volumes:
         raise ManifestError("it names no volume")
@@ -187,6 +215,13 @@ def _service(raw: object) -> ServiceFact:
         replicas=None if replicas is None else _count(tree, "replicas"),
         exit_codes=tuple(codes),
     )
+
+
+def _kind(value: object) -> Kind:
+    try:
+        return Kind(str(value))
+    except ValueError as error:
+        raise ManifestError("kind is not what it must be") from error
 
 
 def _object(raw: object, what: str) -> Mapping[str, object]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ccci_upgrade import clock, process
 from ccci_upgrade.errors import LockedError, NotReadyError
+from ccci_upgrade.model.version import RecipeVersion
 from ccci_upgrade.text import decode, tame, tame_line
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ TAIL = 20
 """Lines of abra's output kept for a failed run's evidence."""
 
 _HELP_SECONDS = 10.0
-_NEEDED = {"app upgrade": ("--no-input",), "app deploy": ("--no-input", "--force")}
+_NEEDED = {
+    "app upgrade": ("--no-input",),
+    "app rollback": ("--no-input",),
+    "app deploy": ("--no-input", "--force"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +83,18 @@ class Abra:
     def upgrade_argv(domain: str, version: str) -> tuple[str, ...]:
         """The arguments of `abra app upgrade` for exactly one version."""
         return ("app", "upgrade", domain, version, "--no-input")
+
+    @staticmethod
+    def back_argv(domain: str, version: str, *, live: str | None) -> tuple[str, ...]:
+        """The arguments that lead to an older version, or to `live` itself once more.
+
+        `app rollback` refuses what is no downgrade: where Swarm itself went back, and towards a newer version,
+        only `app deploy --force` acts.
+        """
+        now, wanted = RecipeVersion.parse(live or ""), RecipeVersion.parse(version)
+        if now is not None and wanted is not None and wanted < now:
+            return ("app", "rollback", domain, version, "--no-input")
+        return ("app", "deploy", domain, version, "--force", "--no-input")
 
     @contextlib.contextmanager
     def alone(self, *, seconds: float) -> Iterator[int]:

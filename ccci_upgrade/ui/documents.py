@@ -12,10 +12,10 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from collections.abc import Iterable
 
     from ccci_upgrade.flows.doctor import Check
+    from ccci_upgrade.flows.gates import Result
     from ccci_upgrade.flows.health import Health
     from ccci_upgrade.flows.notes import AppNotes
     from ccci_upgrade.flows.status import Status
-    from ccci_upgrade.flows.upgrade import Result
 
 
 def status(found: Status) -> dict[str, object]:

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows import doctor
+from ccci_upgrade.flows.gates import Result
 from ccci_upgrade.flows.health import Check, Health
 from ccci_upgrade.flows.notes import AppNotes
 from ccci_upgrade.flows.status import AppStatus, Status
-from ccci_upgrade.flows.upgrade import Result
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, make_note
 from ccci_upgrade.model.plan import ImageJump, Plan
