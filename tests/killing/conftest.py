@@ -46,14 +46,15 @@ def jobs(place: Lab) -> Jobs:
             case "snapshot":
                 return job(place, name, "snapshot", "create", recipe.APP, picture=fresh)
             case "upgrade":
-                return job(place, name, "upgrade", recipe.APP, picture=fresh)
+                return job(place, name, "upgrade", recipe.APP, "--offline", picture=fresh)
             case "rollback":
                 picture = upgraded()
-                return job(place, name, "rollback", recipe.APP, "--ack", "data-loss", picture=picture)
+                words = f"rollback {recipe.APP} --ack data-loss --offline"
+                return job(place, name, *words.split(), picture=picture)
             case _:
                 picture = saved()
                 place.restore(picture)
-                words = ("snapshot", "restore", place.snapshots[0], "--ack", "data-loss")
-                return job(place, name, *words, picture=picture)
+                words = f"snapshot restore {recipe.APP} {place.snapshots[0]} --ack data-loss --offline"
+                return job(place, name, *words.split(), picture=picture)
 
     return named
