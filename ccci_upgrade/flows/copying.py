@@ -88,6 +88,7 @@ class Copying:
         return VolumeCopy(
             name=source.volume.name,
             driver=source.volume.driver,
+            options=source.volume.options,
             labels=source.volume.labels,
             service=source.service.name,
             target=source.target,

@@ -158,7 +158,7 @@ class Undoing:
             image=image,
             name=volume.name,
             driver=volume.driver,
-            options={},
+            options=volume.options,
             labels=volume.labels,
             pieces=shown(),
             cancelled=lambda: False,

@@ -1,8 +1,8 @@
 """Snapshots: what a manifest says, and how it is read back. A manifest from outside is hostile until parsed."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 SCHEMA = 1
@@ -35,7 +35,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeCopy:
-    """One volume: its archive `file` with its SHA-256, `compressed` bytes, and what is in it."""
+    """One volume: its archive `file` with its SHA-256, `compressed` bytes, and what is in it.
+
+    `options` are its driver's; manifests of before they were kept have none.
+    """
 
     name: str
     driver: str
@@ -47,6 +50,7 @@ class VolumeCopy:
     compressed: int
     size: int
     entries: int
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,13 +189,11 @@ def from_json(raw: object) -> Manifest:
 
 def _volume(raw: object) -> VolumeCopy:
     tree = _object(raw, "a volume")
-    labels = tree.get("labels")
-    if not isinstance(labels, Mapping) or not _all_text([*labels, *labels.values()]):
-        raise ManifestError("the labels of a volume are no texts")
     return VolumeCopy(
         name=_text(tree, "name"),
         driver=_text(tree, "driver"),
-        labels=dict(labels),
+        labels=_texts(tree, "labels"),
+        options=_texts({"options": {}, **tree}, "options"),
         service=_text(tree, "service"),
         target=_text(tree, "target"),
         file=_matching(tree, "file", _FILE),
@@ -258,5 +260,8 @@ def _count(tree: Mapping[str, object], key: str) -> int:
     return value
 
 
-def _all_text(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
+def _texts(tree: Mapping[str, object], key: str) -> dict[str, str]:
+    value = tree.get(key)
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in [*value, *value.values()]):
+        raise ManifestError(f"the {key} of a volume are no texts")
+    return dict(value)

@@ -234,28 +234,26 @@ def verify(kept: Kept) -> tuple[str, ...]:
 
 
 def opened(kept: Kept, volume: VolumeCopy) -> Iterator[bytes]:
-    """A volume's archive, unpacked in pieces; NotReadyError at the end where it is not what was written."""
+    """One volume's archive, uncompressed, in pieces; memory stays that of one.
+
+    The checksum is known at the end only: NotReadyError `snapshot-damaged` there at the latest, so that whoever takes
+    the pieces must not believe them before the last one came. `verify` first, where that matters.
+    """
     digest, expand = hashlib.sha256(), zlib.decompressobj(wbits=31)
-    path = kept.folder / volume.file
     try:
-        with _opened(path) as file:
+        with _opened(kept.folder / volume.file) as file:
             while data := file.read(PIECE):
                 digest.update(data)
-                while data:
-                    yield expand.decompress(data, PIECE)
+                while data and not expand.eof:
+                    if piece := expand.decompress(data, PIECE):
+                        yield piece
                     data = expand.unconsumed_tail
-    except (OSError, zlib.error) as error:
+    except OSError as error:
+        raise _damaged(kept, volume, error.strerror or str(error)) from error
+    except zlib.error as error:
         raise _damaged(kept, volume, str(error)) from error
     if digest.hexdigest() != volume.sha256 or not expand.eof:
         raise _damaged(kept, volume, "its checksum is not the manifest's")
-
-
-def _damaged(kept: Kept, volume: VolumeCopy, why: str) -> NotReadyError:
-    return NotReadyError(
-        f"volume {volume.name} of snapshot {kept.id} is damaged: {why}",
-        hint="choose another one: `ccci-upgrade snapshot list`",
-        code="snapshot-damaged",
-    )
 
 
 def to_remove(snapshots: Iterable[Kept], *, keep: int, needed: frozenset[str]) -> tuple[Kept, ...]:
@@ -380,6 +378,14 @@ def _opened(path: Path) -> BufferedReader:
 
 def _private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _damaged(kept: Kept, volume: VolumeCopy, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"the snapshot {kept.id} of {kept.app} is damaged: {volume.file}: {why}",
+        hint="`ccci-upgrade snapshot list` shows the others",
+        code="snapshot-damaged",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> NotReadyError:
