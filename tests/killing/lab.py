@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ from tests.practice.test_command import ROOT, TOOL, environment
 Tree = dict[str, Json]
 SECONDS = 60.0
 """For one command: none of them has a reason to take a tenth of it."""
+
+SINCE = "since"
+"""A file that somebody writes after a death."""
 
 _ABRA = """#!/bin/sh
 case "$*" in
@@ -140,6 +144,11 @@ class Lab:
             (place / "sub" / "new").write_text("made since")
             (place / "soft").unlink()
 
+    def work(self) -> None:
+        """Write something as an app's people do, where it is up; whatever comes next must not lose it."""
+        for volume in recipe.VOLUMES:
+            (self._volumes / volume / SINCE).write_text("somebody's work")
+
     # -- what is seen there --------------------------------------------------------------------------------
 
     @property
@@ -197,10 +206,21 @@ class Lab:
                 found[name] = (mode, path.read_bytes(), 0 if touched else int(path.stat().st_mtime))
         return found
 
+    def lost_work(self) -> list[str]:
+        """Volumes whose work since is neither there nor in any snapshot."""
+        there = {path.parent.name for path in self._volumes.glob(f"*/{SINCE}")}
+        for path in (self._state / "snapshots").glob("*/*/manifest.json"):
+            manifest = json.loads(path.read_text())
+            for volume in manifest["volumes"]:
+                with tarfile.open(path.parent / volume["file"]) as archive:
+                    there |= {volume["name"]} if f"__v/{SINCE}" in archive.getnames() else set()
+        return sorted(set(recipe.VOLUMES) - there)
+
     def carriers(self) -> list[Tree]:
-        """Containers that no service has."""
+        """Containers that no service has, and that are not there to keep an old image from being pruned."""
         found = self._rows("/containers/json", {"all": "true"})
-        return [row for row in found if not _at(row, "Labels", "com.docker.swarm.service.name")]
+        known = ("com.docker.swarm.service.name", "ccci-upgrade.keeper")
+        return [row for row in found if not any(_at(row, "Labels", label) for label in known)]
 
     def lease_free(self) -> bool:
         """Whether nobody has the lease."""

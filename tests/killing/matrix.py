@@ -20,6 +20,9 @@ WRITTEN = ("before", "torn", "after")
 """The moments of a write; `torn` is `before` with a line to repair on top."""
 
 ASKED = ("before", "after")
+GOOD = {"--undo": (0, 13, 14), "--accept": (0, 13, 14)}
+"""Exit codes of the ways: undone is 13 where nothing was changed yet, and 14 where the old version is back."""
+
 ABRA_AFTER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Seconds after abra began at which the program is killed; an act takes about a second here."""
 
@@ -166,13 +169,19 @@ def try_point(lab: Lab, job: Job, at: str, tally: Tally, *, turn: int) -> int:
     since = time.time()
     killed = kill(lab, job, at)
     options = offered(lab)
-    way = options[turn % len(options)] if options else "again"
+    over = at == f"{len(job.writes)}:after"
+    way = options[turn % len(options)] if options else "over" if over else "again"
     where = tally.met(f"{job.named(at)}, then {way}", way)
+    worked = lab.running()
+    if worked:
+        lab.work()
     # A request fewer than in the run that was counted may be: a look, a beat. A write to the journal may not.
     if killed.code != KILLED and not at.startswith(("r", "time")):
         tally.problems.append(f"{where}: was not killed: {killed.said}")
     ran, wanted = go_on(lab, job, way)
     tally.problems += [f"{where}: {each}" for each in problems(lab, ran, since=since, wanted=wanted)]
+    if worked and (lost := lab.lost_work()):
+        tally.problems.append(f"{where}: what was written since is lost: {lost}")
     return len(options)
 
 
@@ -196,24 +205,26 @@ def try_second_death(lab: Lab, job: Job, at: str, way: str, tally: Tally) -> Non
         kill(lab, job, at)
         go_on(lab, job, way, at=f"{number}:{('before', 'after')[number % 2]}")
         options = offered(lab)
-        second = options[number // 2 % len(options)] if options else "again"
+        second = options[number // 2 % len(options)] if options else "over"
         where = tally.met(f"{job.named(at)}, then {way} killed at {line}, then {second}", second)
-        ran = go_on(lab, job, second)[0] if options else lab.run("status", "--offline")
+        ran, _ = go_on(lab, job, second)
         whole = [job.start, job.end]
         tally.problems += [f"{where}: {each}" for each in problems(lab, ran, since=since, wanted=whole)]
 
 
 def go_on(lab: Lab, job: Job, way: str, *, at: str = "", count: str = "") -> tuple[Ran, list[Whole]]:
     """Go a way on; gives the command, and what may be there then."""
-    if way == "again":  # nothing of it is on the disk, or it was over
+    if way == "over":
+        return lab.run("status", "--offline"), [job.end]
+    if way == "again":  # nothing of it is on the disk
         return lab.run(*job.words, at=at, count=count), [job.end]
     wanted = {"resume": [job.end], "undo": [job.start]}.get(way, [job.start, job.end])
-    return lab.run("upgrade", recipe.APP, f"--{way}", at=at, count=count), wanted
+    return lab.run("upgrade", recipe.APP, "--offline", f"--{way}", at=at, count=count), wanted
 
 
 def problems(lab: Lab, way: Ran, *, since: float, wanted: Sequence[Whole]) -> Iterator[str]:
     """What is not as it must be, after the way on."""
-    if way.code != 0:
+    if way.code not in GOOD.get(way.words[-1], (0,)):
         yield f"the way on failed: {way.said}"
     kept = read_all(lab.folder / "state")
     yield from (f"a run is still open: {run.run_id} {run.phases}" for run in kept.open)
