@@ -161,7 +161,7 @@ def offered(lab: Lab) -> list[str]:
     ran = lab.run("status", "--json", "--offline")
     runs = ran.document["data"]["open_runs"]
     assert len(runs) <= 1, ran.said
-    return [str(option) for option in runs[0]["options"]] if runs else []
+    return [command.rpartition("--")[2] for run in runs for command in run["what_can_be_done"]]
 
 
 def try_point(lab: Lab, job: Job, at: str, tally: Tally, *, turn: int) -> int:
