@@ -194,7 +194,7 @@ class Lab:
     def data(self) -> dict[str, tuple[object, ...]]:
         """What is in the volumes: kind, mode, content or target, and the time of what no app touches."""
         found: dict[str, tuple[object, ...]] = {}
-        for path in sorted((self._volumes).rglob("*")):
+        for path in sorted(each for each in self._volumes.rglob("*") if each.name != SINCE):
             name = str(path.relative_to(self._volumes))
             mode = path.lstat().st_mode
             if path.is_symlink():
