@@ -74,4 +74,4 @@ SOURCE = Source(
     steps=(Step(version=NEW, images={"app": NEW_IMAGE}, note="It is quicker.\n"),),
 )
 
-ENV = f"TYPE=keycloak:{OLD}\nTIMEOUT=20\n\nDOMAIN={APP}\n"
+ENV = f"TYPE=keycloak:{OLD}\nTIMEOUT=90\n\nDOMAIN={APP}\n"

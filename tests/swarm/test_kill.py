@@ -148,7 +148,7 @@ class Scene:
         return document["data"]
 
 
-@pytest.mark.slow
+@pytest.mark.real
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("story", STORIES)
 def test_a_chosen_dozen(host: Host, story: str) -> None:
