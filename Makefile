@@ -6,13 +6,17 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n 4 --dist worksteal
 STAMP  := $(VENV)/.ready
 
-.PHONY: test fast demo bench setup format clean
+.PHONY: test test-real fast demo bench setup format clean
 
 test: $(STAMP)  ## lint, types and every test this machine can run
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 fast: $(STAMP)  ## the tests that need no Engine
 	$(BIN)/python -m pytest -m "not swarm and not slow" $(PYTEST_ARGS)
+
+test-real: $(STAMP)  ## real Keycloak and MariaDB, and full sizes; root, ten minutes, 3 GB in ~/.cache/ccci-upgrade-tests
+	$(BIN)/python -m tests.real.images
+	$(BIN)/python -m pytest -m real
 
 demo: $(STAMP)  ## the main job on a practice host, start to end, in under a minute; needs no Docker, no abra, no root
 	@$(BIN)/python -m ccci_upgrade.practice.demo
