@@ -29,7 +29,13 @@ DISTRIBUTIONS = {
 
 MARIADB = "mariadb:10.11-bookworm"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
-_TOOLS = {"debootstrap": "debootstrap", "mvn": "maven", "chroot": "coreutils", "tar": "tar", "unshare": "util-linux"}
+_TOOLS = {
+    "debootstrap": "debootstrap",
+    "mvn": "maven",
+    "chroot": "coreutils",
+    "tar": "tar",
+    "unshare": "util-linux",
+}
 _SECONDS = 900.0
 _USELESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
 
@@ -96,7 +102,9 @@ def missing() -> list[str]:
     """What this machine lacks for these tests, beyond what is in the cache already."""
     lacks = harness.missing()
     if not all(image.tar.exists() for image in IMAGES):
-        lacks += [f"{tool} (package {package})" for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+        lacks += [
+            f"{tool} (package {package})" for tool, package in _TOOLS.items() if shutil.which(tool) is None
+        ]
     return lacks
 
 
@@ -157,7 +165,9 @@ def _lay_keycloak(version: str, root: Path) -> None:
     """The distribution, built for MariaDB in advance: otherwise every start would take 20 s more."""
     home = root / "opt" / "keycloak"
     home.mkdir()
-    _run("tar", "-xf", str(_distribution(version)), "-C", str(home), "--strip-components=1", "--no-same-owner")
+    _run(
+        "tar", "-xf", str(_distribution(version)), "-C", str(home), "--strip-components=1", "--no-same-owner"
+    )
     build = f"mount -t proc proc {root}/proc && exec chroot {root} /opt/keycloak/bin/kc.sh build --db=mariadb"
     _run("unshare", "-m", "--propagation", "private", "sh", "-c", build)
     _run("chown", "-R", "1000:0", str(home))
@@ -202,9 +212,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _run(*argv: str) -> None:
-    ran = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS
-    )
+    ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
     said = (ran.stdout + ran.stderr).decode(errors="replace")
     assert ran.returncode == 0, f"{' '.join(argv)} failed (exit {ran.returncode}):\n{said[-3000:]}"
 

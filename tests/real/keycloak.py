@@ -1,9 +1,12 @@
 """A real Keycloak with its database on a test's server: deployed by the stand-in, asked by its admin interface."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.real.images import MARIADB
 from tests.real.recipe import OLD_VERSION
 from tests.swarm.harness import Engine
 from tests.swarm.host import Host
@@ -44,7 +47,9 @@ class Keycloak:
 
     def image(self) -> str:
         """What really runs: the tag of the image of the app's container."""
-        return self.engine.docker("inspect", "--format", "{{.Config.Image}}", self.container("app")).rpartition(":")[2]
+        return self.engine.docker(
+            "inspect", "--format", "{{.Config.Image}}", self.container("app")
+        ).rpartition(":")[2]
 
     def container(self, service: str) -> str:
         """The one running container of a service."""
@@ -56,6 +61,10 @@ class Keycloak:
         """Ask the database itself; a line a row."""
         client = f'mysql -N -u root -p"$(cat /run/secrets/db_root_password)" keycloak -e "{statement}"'
         return self.engine.docker("exec", self.container("db"), "sh", "-c", client).splitlines()
+
+    def changes(self) -> int:
+        """How many changes Keycloak made to its database's tables: more after every migration."""
+        return int(self.sql("SELECT COUNT(*) FROM DATABASECHANGELOG")[0])
 
     def log(self) -> str:
         """The end of what the app wrote."""
@@ -73,3 +82,17 @@ class Keycloak:
         return ran.out.split()
 
 
+def realms_in(keycloak: Keycloak, archive: Path) -> set[str]:
+    """The realms in an archive of the database's volume, as a server of its own finds them, without passwords."""
+    engine = keycloak.engine
+    with TemporaryDirectory(prefix="kept-", dir=engine.folder) as folder:
+        subprocess.run(["tar", "-xpf", str(archive), "-C", folder], check=True)  # noqa: S607 - tar from PATH
+        server = "install -d -o mysql /run/mysqld && exec mariadbd --user=mysql --skip-grant-tables"
+        mount = ("--volume", f"{folder}/__v:/var/lib/mysql")
+        name = engine.docker("run", "-d", *mount, "--entrypoint", "sh", MARIADB, "-c", server)
+        ask = ("exec", name, "mysql", "-N", "keycloak", "-e", "SELECT NAME FROM REALM")
+        try:
+            engine.wait(lambda: bool(engine.docker(*ask, check=False)), "the kept database does not start")
+            return set(engine.docker(*ask).splitlines())
+        finally:
+            engine.docker("rm", "--force", "--volumes", name)

@@ -117,7 +117,10 @@ SOURCE = Source(
             version=NEW_VERSION,
             images={"app": f"quay.io/keycloak/keycloak:{NEW}"},
             note="Keycloak 26 changes its database at the first start; an older one is not made for it.\n",
-            swap=(("KEYCLOAK_ADMIN", "KC_BOOTSTRAP_ADMIN"), ("KC_BOOTSTRAP_ADMIN=", "KC_BOOTSTRAP_ADMIN_USERNAME=")),
+            swap=(
+                ("KEYCLOAK_ADMIN", "KC_BOOTSTRAP_ADMIN"),
+                ("KC_BOOTSTRAP_ADMIN=", "KC_BOOTSTRAP_ADMIN_USERNAME="),
+            ),
         ),
     ),
 )
