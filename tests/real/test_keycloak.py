@@ -108,7 +108,7 @@ def test_an_upgrade_that_does_not_answer_is_undone_with_its_data(
         note="Answers at another port.\n",
         made=False,
     )
-    keycloak.host.configure(budget="120s", settle="5s")
+    keycloak.host.configure(budget="180s", settle="5s")
 
     seen = upgrade(keycloak, "--on-failure=rollback")
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from tests.swarm.harness import Ran
 from tests.swarm.host import Host
+from tests.swarm.test_snapshots import mountpoint
 
 FILES = 50_000
 BYTES = 2_000_000_000
@@ -98,7 +100,7 @@ def test_many_files_come_back_the_same(host: Host, record_property: Callable[[st
     """What was spoilt after the copy is as it was; no step takes more memory than the bar."""
     host.deploy("drone")
     volume = f"{host.stack('drone')}_data"
-    place = Path(host.engine.docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume))
+    place = mountpoint(host, volume)
     fill(place)
     before = fingerprint(place)
 
@@ -106,16 +108,43 @@ def test_many_files_come_back_the_same(host: Host, record_property: Callable[[st
     document: Any = created.document()
     (made,) = document["data"]["snapshots"]
     verified, memory_verify = measured(host, "snapshot", "verify", made["id"])
+    spoil(place)
+    spoilt = fingerprint(place)
+    words = ("snapshot", "restore", "drone", made["id"], "--ack=data-loss", "--offline", "--json")
+    restored, memory_restore = measured(host, *words)
 
+    figures = {
+        "create": (created, memory_create),
+        "verify": (verified, memory_verify),
+        "restore": (restored, memory_restore),
+    }
+    record_property(
+        "figure",
+        f"{before[0]} entries, {made['size'] / 1e6:.0f} MB, {made['compressed'] / 1e6:.0f} MB kept: "
+        + "; ".join(f"{k} {ran.seconds:.0f} s, peak {kb / 1024:.0f} MB" for k, (ran, kb) in figures.items())
+        + f"; of the restore {times(restored)}",
+    )
     assert before[0] > FILES
     assert made["good"]
     assert made["size"] >= BYTES
-    seconds = {phase["name"]: phase["seconds"] for phase in document["data"]["runs"][0]["phases"]}
-    record_property(
-        "figure",
-        f"{FILES} files, {made['size'] / 1e6:.0f} MB, {made['compressed'] / 1e6:.0f} MB kept: "
-        f"copy {seconds['copy']:.0f} s, verify {verified.seconds:.0f} s, "
-        f"down {seconds['quiesce'] + seconds['copy'] + seconds['back']:.0f} s; "
-        f"peak {memory_create / 1024:.0f} and {memory_verify / 1024:.0f} MB",
+    assert spoilt != before
+    assert fingerprint(mountpoint(host, volume)) == before
+    assert host.answers("drone")
+    assert max(memory_create, memory_verify, memory_restore) < MEMORY_KB
+
+
+def spoil(place: Path) -> None:
+    """Take away, change, add: what is there now must not shine through."""
+    shutil.rmtree(place / "3")
+    (place / "0" / "folder 0" / "file-1").write_text("changed")
+    (place / "0" / "folder 0" / "new").write_text("new")
+    (place / "1").chmod(0o700)
+    place.chmod(0o755)
+
+
+def times(ran: Ran) -> str:
+    """What each phase took."""
+    document: Any = ran.document()
+    return ", ".join(
+        f"{phase['name']} {phase['seconds']:.0f}" for phase in document["data"]["runs"][0]["phases"]
     )
-    assert max(memory_create, memory_verify) < MEMORY_KB
