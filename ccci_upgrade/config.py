@@ -32,6 +32,9 @@ class AppSettings:
     budget: float | None = None
     settle: float | None = None
     token_file: str | None = None
+    backup: bool = False
+    backup_command: tuple[str, ...] = ()
+    backup_budget: float | None = None
     probes: tuple[Mapping[str, object], ...] | None = None
 
 
@@ -144,8 +147,35 @@ def _app(raw: object, name: str, source: str) -> AppSettings:
         budget=_seconds(raw, "budget", where),
         settle=_seconds(raw, "settle", where),
         token_file=_string(raw, "token_file", where),
+        backup=_backup(raw, where),
+        backup_command=_command(raw, where),
+        backup_budget=_seconds(raw, "backup_budget", where),
         probes=None if probes is None else tuple(probes),
     )
+
+
+def _backup(raw: Mapping[str, object], where: str) -> bool:
+    said = raw.get("backup", "none")
+    if said not in ("none", "abra"):
+        raise UsageError(f"{where}: `backup` must be `abra` or `none`")
+    return said == "abra"
+
+
+def _command(raw: Mapping[str, object], where: str) -> tuple[str, ...]:
+    """A program and its arguments, given on as they are: no shell reads them."""
+    said = raw.get("backup_command")
+    if said is None:
+        return ()
+    words = said if isinstance(said, list) else []
+    if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
+        hint = 'write it like `["/usr/local/bin/my-backup", "keycloak"]`'
+        raise UsageError(f"{where}: `backup_command` must be a list of texts", hint=hint)
+    if "/" in words[0] and not words[0].startswith("/"):
+        raise UsageError(
+            f"{where}: `backup_command` starts with `{words[0]}`",
+            hint="write the program's path in full, or its bare name",
+        )
+    return tuple(words)
 
 
 def _docker_hosts(table: Mapping[str, object], where: str) -> dict[str, str]:

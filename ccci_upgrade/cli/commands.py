@@ -66,7 +66,7 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
             call.terminal.error(error)
         return code
 
-    return _run("status", shared, {"apps": [], "open_runs": [], "damaged_lines": 0}, work)
+    return _run("status", shared, {"apps": [], "leases": [], "open_runs": [], "damaged_lines": 0}, work)
 
 
 def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bool) -> Exit:

@@ -98,6 +98,44 @@ def verify(
 
 
 @app.command()
+def restore(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+    ],
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The snapshot.")],
+    ack: Annotated[
+        list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
+    lease_wait: Annotated[
+        float,
+        typer.Option("--lease-wait", metavar="S", min=0, max=604800, help="Wait S seconds for the lease."),
+    ] = 0,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no network: recipes and images as they are here.")
+    ] = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Put an app back as it is in a snapshot: data and version. What it replaces is kept."""
+    from ccci_upgrade.cli import goingback  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.flows.rollback import BackRequest  # noqa: PLC0415 - same
+
+    request = BackRequest(
+        app=name,
+        snapshot=wanted,
+        acks=tuple(ack or ()),
+        dry_run=dry_run,
+        lease_wait=lease_wait,
+        offline=offline,
+    )
+    raise typer.Exit(goingback.go(_shared(context, json=json, no_input=no_input), request))
+
+
+@app.command()
 def prune(
     context: typer.Context,
     of: App = None,

@@ -2,11 +2,9 @@
 
 from ccci_upgrade import process
 from ccci_upgrade.config import Config
-from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.run import GOING_BACK, SNAPSHOT, UNDO, Run
+from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.store.journal import Reading, read_all
-
-SNAPSHOT = "snapshot create"
-"""The command of runs that stop an app and bring it back."""
 
 
 def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[tuple[Run, ...], Reading]:
@@ -14,6 +12,16 @@ def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[
     reading = read_all(config.state_dir)
     wanted = [run for run in reading.runs if not apps or run.app in apps or run.recipe in apps]
     return tuple(reversed(wanted[-limit:] if limit else wanted)), reading
+
+
+def seconds_back(config: Config, app: str) -> float | None:
+    """How long it took to go back the last time that an app did; None where it never did."""
+    for run in reversed(read_all(config.state_dir).runs):
+        if run.app == app and run.outcome is Outcome.ROLLED_BACK:
+            undoing = [p.seconds for p in run.phases if run.undo is None or p.name.startswith(UNDO)]
+            if run.undo is not None or run.command in GOING_BACK:
+                return sum(undoing)
+    return None
 
 
 def open_run_lines(reading: Reading) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.finding import Finding
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
@@ -31,8 +32,11 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something a person should know, not an error."""
 
+    def card(self, card: Card) -> None:
+        """What it would take to go back, before anything is changed."""
+
     def verdict(self, run: Run) -> None:
-        """A run ended."""
+        """A run ended, or came to a verdict that something may still be done about."""
 
 
 class Prompter(Protocol):
@@ -47,6 +51,9 @@ class Prompter(Protocol):
 
     def confirm(self, plan: Plan) -> bool:
         """Ask whether to upgrade; no is the default."""
+
+    def undo(self, card: Card) -> bool:
+        """Show what going back takes, and ask whether to; no is the default."""
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Offer a menu of apps."""

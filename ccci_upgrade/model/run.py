@@ -9,6 +9,18 @@ from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
 
 SCHEMA = 1
 
+UPGRADE = "upgrade"
+ROLLBACK = "rollback"
+SNAPSHOT = "snapshot create"
+RESTORE = "snapshot restore"
+"""Commands of runs."""
+
+UNDO = "undo-"
+"""Stands before the names of the phases that undo an upgrade."""
+
+GOING_BACK = frozenset({ROLLBACK, RESTORE})
+"""Commands that were asked for an older state: reaching it is their success."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
@@ -22,7 +34,11 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open."""
+    """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open.
+
+    `snapshot` is the one taken, or the one restored by a run that goes back; `failed_state` the copy of what
+    that replaced. `undo` is the verdict on the old version where an upgrade was undone.
+    """
 
     run_id: str
     command: str
@@ -46,6 +62,8 @@ class Run:
     notices: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     snapshot: str | None = None
+    failed_state: str | None = None
+    undo: Verdict | None = None
 
 
 class Word(StrEnum):
@@ -74,6 +92,8 @@ def to_json(run: Run) -> dict[str, object]:
         "holds": list(run.holds),
         "acknowledged": list(run.acknowledged),
         "snapshot": run.snapshot,
+        "failed_state": run.failed_state,
+        "undo": None if run.undo is None else verdict_json(run.undo),
         "phases": [
             {"name": p.name, "seconds": round(p.seconds, 3), "ok": p.ok, "detail": p.detail}
             for p in run.phases
@@ -121,6 +141,8 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             notices=_texts(raw.get("notices")),
             logs=_texts(raw.get("logs")),
             snapshot=None if raw.get("snapshot") is None else _text(raw["snapshot"]),
+            failed_state=None if raw.get("failed_state") is None else _text(raw["failed_state"]),
+            undo=_verdict(raw.get("undo")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -128,6 +150,8 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
 
 def version_left(run: Run) -> str | None:
     """The version an ended run left running; None where its verdict does not tell."""
+    if run.undo is not None:
+        return run.from_version if run.undo.state is State.CONVERGED else None
     if run.verdict is None:
         return None
     if run.verdict.state is State.CONVERGED:

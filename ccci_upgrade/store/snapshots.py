@@ -22,6 +22,7 @@ from pathlib import Path
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.model.snapshot import (
     ROOT,
+    Kind,
     Manifest,
     ManifestError,
     VolumeCopy,
@@ -32,6 +33,7 @@ from ccci_upgrade.model.snapshot import (
 )
 from ccci_upgrade.model.tarwalk import TarError, TarWalk
 from ccci_upgrade.store import files
+from ccci_upgrade.text import decode
 
 LEVEL = 1
 """Of gzip; measured in docs/decisions.md: higher levels cost far more time of downtime than they save in bytes."""
@@ -44,6 +46,8 @@ RESERVE = 64 * 1024 * 1024
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
 _VERIFIED = "verified"
+_SPOILED = "spoiled"
+SPOILED_LIMIT = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +63,10 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """One snapshot that is there; `problem` says why it cannot be used, then there may be no manifest."""
+    """One snapshot that is there; `problem` says why it cannot be used, then there may be no manifest.
+
+    `spoiled` says why nobody should go back to it though it is whole.
+    """
 
     id: str
     app: str
@@ -67,11 +74,18 @@ class Kept:
     manifest: Manifest | None
     verified: bool
     problem: str = ""
+    spoiled: str = ""
 
     @property
     def good(self) -> bool:
         """Whether it was read back once, and its files still have their lengths."""
         return self.manifest is not None and self.verified and not self.problem
+
+    @property
+    def usable(self) -> bool:
+        """Whether a rollback may choose it by itself: good, taken to go back to, and not spoiled since."""
+        kind = self.manifest.kind if self.manifest else None
+        return self.good and kind is Kind.SNAPSHOT and not self.spoiled
 
 
 class Store:
@@ -120,6 +134,17 @@ class Store:
                 folders = sorted(each for each in (self.folder / name).iterdir() if is_id(each.name))
                 found += [_kept(folder, name) for folder in folders]
         return tuple(sorted(found, key=lambda kept: (kept.id, kept.app)))
+
+    def find(self, snapshot: str) -> Kept | None:
+        """The one of that id."""
+        return next((kept for kept in self.listed() if kept.id == snapshot), None)
+
+    def spoil(self, kept: Kept, why: str) -> None:
+        """Mark one that is whole and must not be gone back to: somebody changed the app behind it."""
+        try:
+            files.replace(kept.folder / _SPOILED, why.encode(errors="backslashreplace")[:SPOILED_LIMIT])
+        except OSError as error:
+            raise _unwritable(kept.folder, error) from error
 
     def remove(self, kept: Kept) -> None:
         """Take one away: first out of the list, then its bytes."""
@@ -208,14 +233,41 @@ def verify(kept: Kept) -> tuple[str, ...]:
     return problems
 
 
+def opened(kept: Kept, volume: VolumeCopy) -> Iterator[bytes]:
+    """One volume's archive, uncompressed, in pieces; memory stays that of one.
+
+    The checksum is known at the end only: NotReadyError `snapshot-damaged` there at the latest, so that whoever takes
+    the pieces must not believe them before the last one came. `verify` first, where that matters.
+    """
+    digest, expand = hashlib.sha256(), zlib.decompressobj(wbits=31)
+    try:
+        with _opened(kept.folder / volume.file) as file:
+            while data := file.read(PIECE):
+                digest.update(data)
+                while data and not expand.eof:
+                    if piece := expand.decompress(data, PIECE):
+                        yield piece
+                    data = expand.unconsumed_tail
+    except OSError as error:
+        raise _damaged(kept, volume, error.strerror or str(error)) from error
+    except zlib.error as error:
+        raise _damaged(kept, volume, str(error)) from error
+    if digest.hexdigest() != volume.sha256 or not expand.eof:
+        raise _damaged(kept, volume, "its checksum is not the manifest's")
+
+
 def to_remove(snapshots: Iterable[Kept], *, keep: int, needed: frozenset[str]) -> tuple[Kept, ...]:
-    """What may go so that `keep` of each app stay: never the newest good one, never one that is `needed`."""
+    """What may go so that `keep` of each app stay: never the newest good one, never one that is `needed`.
+
+    A failed state is neither counted nor taken: it stays until somebody drops it by its id.
+    """
     by_app: dict[str, list[Kept]] = {}
     for kept in sorted(snapshots, key=lambda each: each.id, reverse=True):
-        by_app.setdefault(kept.app, []).append(kept)
+        if kept.manifest is None or kept.manifest.kind is Kind.SNAPSHOT:
+            by_app.setdefault(kept.app, []).append(kept)
     found: list[Kept] = []
     for each in by_app.values():
-        last_good = next((kept for kept in each if kept.good), None)
+        last_good = next((kept for kept in each if kept.usable), None)
         found += [kept for kept in each[keep:] if kept is not last_good and kept.id not in needed]
     return tuple(sorted(found, key=lambda kept: kept.id))
 
@@ -271,7 +323,25 @@ def _kept(folder: Path, app: str) -> Kept:
         said = f"{_MANIFEST} cannot be used: {error}"
         return Kept(id=folder.name, app=app, folder=folder, manifest=None, verified=False, problem=said)
     problem = next(iter(_misfits(folder, manifest)), "")
-    return Kept(id=manifest.id, app=app, folder=folder, manifest=manifest, verified=verified, problem=problem)
+    return Kept(
+        id=manifest.id,
+        app=app,
+        folder=folder,
+        manifest=manifest,
+        verified=verified,
+        problem=problem,
+        spoiled=_spoiled(folder / _SPOILED),
+    )
+
+
+def _spoiled(path: Path) -> str:
+    try:
+        with _opened(path) as file:
+            return decode(file.read(SPOILED_LIMIT)) or "no reason is given"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{_SPOILED} cannot be read: {error.strerror or error}"
 
 
 def _misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -308,6 +378,14 @@ def _opened(path: Path) -> BufferedReader:
 
 def _private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _damaged(kept: Kept, volume: VolumeCopy, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"the snapshot {kept.id} of {kept.app} is damaged: {volume.file}: {why}",
+        hint="`ccci-upgrade snapshot list` shows the others",
+        code="snapshot-damaged",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> NotReadyError:

@@ -5,6 +5,7 @@ Python goes on with a read after a signal.
 """
 
 import http.client
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -89,7 +90,7 @@ class _UnixSocket(socket.socket):
 
     def recv_into(self, buffer: "WriteableBuffer", nbytes: int = 0, flags: int = 0) -> int:
         if self._cancelled is not None:
-            self._wait(self._cancelled, self.gettimeout() or 0.0)
+            return self._read(self._cancelled, memoryview(buffer)[: nbytes or None])
         if self.until is not None:
             left = self.until - clock.ticks()
             if left <= 0:
@@ -97,10 +98,20 @@ class _UnixSocket(socket.socket):
             self.settimeout(left)
         return super().recv_into(buffer, nbytes, flags)
 
+    def _read(self, cancelled: Callable[[], bool], buffer: memoryview) -> int:
+        """Read what is there, and wait only where nothing is: a stream has thousands of small pieces."""
+        while True:
+            if cancelled():  # asked first: a stream that is never silent must end too
+                raise CancelledError
+            try:
+                return os.readv(self.fileno(), [buffer])  # with a timeout the kernel's socket never blocks
+            except BlockingIOError:
+                self._wait(cancelled, self.gettimeout() or 0.0)
+
     def _wait(self, cancelled: Callable[[], bool], seconds: float, *, write: bool = False) -> None:
         deadline = clock.ticks() + seconds
         while True:
-            if cancelled():  # asked first: a stream that is never silent must end too
+            if cancelled():
                 raise CancelledError
             come, free, _ = select.select([self], [self] if write else [], [], CANCEL_SECONDS)
             if write and come and not free:

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, EngineError, NotReadyError
+from ccci_upgrade.model.snapshotscope import in_memory, strange
+from ccci_upgrade.model.swarm import Volume
+from ccci_upgrade.model.tardigest import ContentDigest, content_digest
+from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 
@@ -31,7 +35,7 @@ HELD_SECONDS = 30.0
 """Seconds that containers on their way out may go on holding a volume."""
 
 _TASK = "com.docker.swarm.task.id"
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 @contextlib.contextmanager
@@ -97,16 +101,20 @@ def replace(
     labels: Mapping[str, str],
     pieces: Iterable[bytes],
     cancelled: Callable[[], bool],
-) -> None:
+) -> str:
     """Make a volume anew and put an archive in: afterwards it holds that and nothing else.
 
+    Gives the archive's `content_digest`, for `same`: the Engine leaves out what its file system cannot hold, and
+    says nothing.
+
     Where it did not end, for whatever reason, the volume is gone or holds a part; called again with the whole
-    archive it ends the same as if nothing had happened. NotReadyError `volume-in-use` before anything is touched
-    where a container runs with it or is not ours to remove. Stop the app first; Swarm makes a missing volume for
-    the first task that wants it.
+    archive it ends the same as if nothing had happened. NotReadyError before anything is touched: `volume-in-use`
+    where a container runs with it or is not ours to remove, `volume-kind` where it is no plain volume. Stop the app
+    first; Swarm makes a missing volume for the first task that wants it.
     """
     if not _NAME.fullmatch(name):
         raise NotReadyError(f"`{tame_line(name)}` cannot be a volume's name", code="volume-name")
+    _only_plain(engine, name, driver, options)
     _delete(engine, name, cancelled)
     body: dict[str, Json] = {
         "Name": name,
@@ -117,10 +125,23 @@ def replace(
     answer = engine.ask("POST", "/volumes/create", body=body)
     if answer.status != 201:  # noqa: PLR2004 - HTTP Created
         raise EngineError(f"the volume {name} cannot be made anew: {answer.message}")
+    digest = ContentDigest()
     with carrier(engine, stack=stack, image=image, volume=name, writable=True) as container:
-        write(engine, container, pieces, cancelled=cancelled)
+        write(engine, container, _digested(pieces, digest, name), cancelled=cancelled)
     if users(engine, name):
         raise _in_use(name, "a container was started with it meanwhile")
+    return digest.finish()
+
+
+def same(
+    engine: Engine, *, stack: str, image: str, name: str, digest: str, cancelled: Callable[[], bool]
+) -> bool:
+    """Whether a volume's content is what `replace` put in: it is read back in full."""
+    with carrier(engine, stack=stack, image=image, volume=name) as container:
+        try:
+            return content_digest(read(engine, container, cancelled=cancelled)) == digest
+        except TarError as error:
+            raise EngineError(f"the Engine's archive of {name} is not whole: {error}") from error
 
 
 def against(engine: Engine, name: str) -> tuple[str, ...]:
@@ -128,10 +149,10 @@ def against(engine: Engine, name: str) -> tuple[str, ...]:
     return tuple(why for each in _containers(engine, name) if (why := _why_not(each)))
 
 
-def sizes(engine: Engine) -> dict[str, int]:
+def sizes(engine: Engine, *, seconds: float = USAGE_SECONDS) -> dict[str, int]:
     """The bytes that the Engine says are in each volume, by apparent size; those it cannot tell are absent."""
     try:
-        answer = engine.get("/system/df", seconds=USAGE_SECONDS)
+        answer = engine.get("/system/df", seconds=seconds)
     except EngineError:
         return {}
     listed = answer.get("Volumes") if isinstance(answer, dict) else None
@@ -158,6 +179,21 @@ def image_id(engine: Engine, image: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _digested(pieces: Iterable[bytes], digest: ContentDigest, name: str) -> Iterator[bytes]:
+    """Look at each piece before the Engine gets it, and at the end before it is told that this was all."""
+    try:
+        for piece in pieces:
+            digest.feed(piece)
+            yield piece
+        digest.finish()
+    except TarError as error:
+        raise NotReadyError(
+            f"the archive for the volume {name} is damaged: {error}",
+            hint="`ccci-upgrade snapshot verify` tells which snapshots are good",
+            code="snapshot-damaged",
+        ) from error
+
+
 _LIVE = frozenset({"running", "paused", "restarting"})
 
 
@@ -177,6 +213,24 @@ def _why_not(container: dict[str, Json]) -> str:
     if isinstance(labels, dict) and {_TASK, MARK} & labels.keys():
         return ""
     return f"container {short} is no task of a service (`docker rm {short}` removes it)"
+
+
+def _only_plain(engine: Engine, name: str, driver: str, options: Mapping[str, str]) -> None:
+    """Refuse what lives elsewhere, as it was and as it is now: deleting such a volume leaves its data there."""
+    found = engine.find(f"/volumes/{name}")
+    now = found if isinstance(found, dict) else {}
+    said = now.get("Options")
+    for each, how in (
+        (driver, options),
+        (str(now.get("Driver") or driver), said if isinstance(said, dict) else {}),
+    ):
+        texts = {key: str(value) for key, value in how.items()}
+        volume = Volume(name=name, driver=each, created=None, labels={}, options=texts)
+        why = strange(volume) or ("is kept in memory" if in_memory(volume) else "")
+        if why:
+            raise NotReadyError(
+                f"the volume {name} {why}", hint="restore it by its own means", code="volume-kind"
+            )
 
 
 def _delete(engine: Engine, name: str, cancelled: Callable[[], bool]) -> None:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from collections.abc import Iterable
 
     from ccci_upgrade.flows.doctor import Check
+    from ccci_upgrade.flows.gates import Result
     from ccci_upgrade.flows.health import Health
     from ccci_upgrade.flows.notes import AppNotes
-    from ccci_upgrade.flows.status import Status
-    from ccci_upgrade.flows.upgrade import Result
+    from ccci_upgrade.flows.status import ServerLease, Status
+    from ccci_upgrade.model.memory import LastGood
 
 
 def status(found: Status) -> dict[str, object]:
@@ -33,12 +34,16 @@ def status(found: Status) -> dict[str, object]:
             "state": row.state,
             "chaos": row.chaos,
             "last_run": to_json(row.last_run) if row.last_run else None,
+            "last_good": _good(row.last_good),
+            "back_to": _good(row.back_to),
+            "recorded": row.recorded,
             "problem": row.problem or None,
         }
         for row in found.apps
     ]
     return {
         "apps": apps,
+        "leases": [_lease(each) for each in found.leases],
         "open_runs": [_open_run(run) for run in found.open_runs],
         "damaged_lines": found.damaged,
     }
@@ -103,6 +108,31 @@ def doctor(checks: Iterable[Check]) -> dict[str, object]:
             {"name": c.name, "health": c.health.value, "detail": c.detail, "remedy": c.remedy or None}
             for c in checks
         ]
+    }
+
+
+def _good(good: LastGood | None) -> dict[str, object] | None:
+    if good is None:
+        return None
+    return {
+        "version": good.version,
+        "recorded": good.recorded,
+        "operator": good.operator,
+        "host": good.host,
+        "run_id": good.run_id,
+        "snapshot": good.snapshot,
+        "snapshot_host": good.snapshot_host or None,
+        "rollback_seconds": good.rollback_seconds,
+    }
+
+
+def _lease(each: ServerLease) -> dict[str, object]:
+    seen = each.standing
+    return {
+        "server": each.server,
+        "state": seen.state.value if seen else "unknown",
+        "holder": seen.claim.line if seen and seen.claim else None,
+        "why": (seen.why or None) if seen else None,
     }
 
 

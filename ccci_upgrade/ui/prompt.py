@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from prompt_toolkit.output import Output
     from questionary import Question, Style
 
+    from ccci_upgrade.model.card import Card
     from ccci_upgrade.model.finding import Finding
     from ccci_upgrade.model.plan import Plan
     from ccci_upgrade.ui.layout import Line
@@ -38,6 +39,10 @@ class Nobody:
     def confirm(self, plan: Plan) -> bool:
         """The command line named the app; holds were dealt with before."""
         return not plan.holds
+
+    def undo(self, card: Card) -> bool:
+        """Nobody decides: the rule without a terminal does."""
+        return card.snapshot is not None
 
     def release(self, holder: str) -> bool:
         """Nobody said so."""
@@ -85,15 +90,16 @@ class Person:
 
     def confirm(self, plan: Plan) -> bool:
         """Ask whether to upgrade now; y must be followed by Enter."""
-        import questionary  # noqa: PLC0415 - start-up time is measured
-
         step = f"{tame_line(plan.from_version or 'unknown')} → {tame_line(plan.to_version or '')}"
-        text = f"upgrade {tame_line(plan.app)} {step} now?"
-        with _ends() as (source, output):
-            question = questionary.confirm(
-                text, default=False, auto_enter=False, style=_style(), input=source, output=output
-            )
-            return _ask(question) is True
+        verb = "upgrade" if plan.command == "upgrade" else "take back"
+        return _yes(f"{verb} {tame_line(plan.app)} {step} now?")
+
+    def undo(self, card: Card) -> bool:
+        """Ask whether to go back, after the card was shown once more."""
+        from ccci_upgrade.ui.screens import card_screen  # noqa: PLC0415 - start-up time is measured
+
+        self._terminal.show_beside(card_screen(card))
+        return _yes(f"go back to {tame_line(card.version)} now?")
 
     def release(self, holder: str) -> bool:
         """Have the holder's name typed: what it says was shown before."""
@@ -187,6 +193,17 @@ def _stop_at_end_of_input(question: Question) -> None:
 
     own = question.application.key_bindings
     question.application.key_bindings = merge_key_bindings([own, bindings] if own else [bindings])
+
+
+def _yes(text: str) -> bool:
+    """Ask a question whose default is no."""
+    import questionary  # noqa: PLC0415 - start-up time is measured
+
+    with _ends() as (source, output):
+        question = questionary.confirm(
+            text, default=False, auto_enter=False, style=_style(), input=source, output=output
+        )
+        return _ask(question) is True
 
 
 def _sentence(text: str) -> list[Line]:

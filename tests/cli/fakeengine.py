@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 CLUSTER = "fakeclusterfakeclusterfa1"
 
@@ -171,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         status, value = self.of.answer(unquote(parts.path))
         if "filters" in parts.query and isinstance(value, list):
-            value = [each for each in value if _matches(each, unquote(parts.query))]
+            filters = json.loads(parse_qs(parts.query)["filters"][0])
+            value = [each for each in value if _matches(each, filters)]
         self._reply(status, value)
 
     def do_POST(self) -> None:
@@ -207,7 +208,9 @@ def _plain(path: str) -> str:
     return "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
 
 
-def _matches(thing: dict[str, Any], query: str) -> bool:
-    """By the stack that a filter names; a task by its service."""
-    name = thing["Spec"].get("Name") or thing["ServiceID"].removeprefix("id")
-    return str(name).removesuffix("_app") in query
+def _matches(thing: dict[str, Any], filters: dict[str, list[str]]) -> bool:
+    """By the stack that a filter names, a task by its service; a config by the beginning of its name."""
+    name = str(thing["Spec"].get("Name") or thing["ServiceID"].removeprefix("id"))
+    if "name" in filters:
+        return any(name.startswith(begin) for begin in filters["name"])
+    return name.removesuffix("_app") in str(filters)

@@ -2,8 +2,12 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +77,25 @@ def test_ended_tasks_go_and_a_running_one_refuses(lab: Lab) -> None:
     assert lab.containers("app") == []
 
 
+def test_what_is_no_plain_volume_is_never_touched(lab: Lab) -> None:
+    """A share, a folder of the host, memory: as the volume is now, or as it was."""
+    now, was = f"{lab.stack}_now", f"{lab.stack}_was"
+    options = {"type": "none", "o": "bind", "device": "/srv/data"}
+    lab.post("/volumes/create", {"Name": now, "DriverOpts": dict(options)}, status=201)
+    fill(lab, was, archive({"old": b"1"}))
+    with pytest.raises(CcciError) as caught:
+        put_back(lab, now, hard_to_keep())
+    with pytest.raises(CcciError) as memory:
+        put_back(lab, was, hard_to_keep(), options={"type": "tmpfs", "device": "tmpfs"})
+
+    assert (caught.value.code, memory.value.code) == ("volume-kind", "volume-kind")
+    assert caught.value.message.startswith(
+        f"the volume {now} is a folder of the host behind the driver local"
+    )
+    assert tree(lab.engine.get(f"/volumes/{now}"), "Options") == options
+    assert names(whole(lab, was)) == {"__v", "__v/old"}
+
+
 def test_what_breaks_off_never_passes_for_the_whole(lab: Lab) -> None:
     """Pieces that end with an error: that error; no carrier is left, and another try mends all."""
     name = f"{lab.stack}_data"
@@ -92,11 +115,90 @@ def test_what_breaks_off_never_passes_for_the_whole(lab: Lab) -> None:
 
 
 def test_an_archive_that_the_engine_cannot_read_is_an_error(lab: Lab) -> None:
-    """Whatever was unpacked before the bad part."""
+    """Whatever was unpacked before the bad part; `replace` sees it before the Engine does."""
+    name, bad = f"{lab.stack}_data", archive({"a": b"1"})[:512] + b"\1" * 5120
     with pytest.raises(CcciError) as caught:
-        put_back(lab, f"{lab.stack}_data", archive({"a": b"1"})[:512] + b"\1" * 5120)
+        fill(lab, name, bad)
+    with pytest.raises(CcciError) as ours:
+        put_back(lab, name, bad)
 
-    assert caught.value.code == "engine"
+    assert (caught.value.code, ours.value.code) == ("engine", "snapshot-damaged")
+
+
+def test_what_was_put_back_is_proved_by_reading_it(lab: Lab) -> None:
+    """One digest for both archives; one changed byte, mode or name makes another one."""
+    name = f"{lab.stack}_data"
+    digest = put_back(lab, name, hard_to_keep())
+
+    def is_same() -> bool:
+        how = {"stack": lab.stack, "image": OLD, "name": name, "digest": digest}
+        return volumes.same(lab.engine, **how, cancelled=lambda: False)
+
+    first = is_same()
+    put_back(lab, name, whole(lab, name))
+    second = is_same()
+    fill(lab, name, archive({"sub/data": b"data" * 99_999 + b"date"}))
+
+    assert (first, second, is_same()) == (True, True, False)
+
+
+def test_whoever_is_killed_anywhere_in_it_ends_the_same_at_the_next_try(lab: Lab, tmp_path: Path) -> None:
+    """SIGKILL before each request, and in the middle of the archive; nothing of it is left."""
+    name, points = f"{lab.stack}_data", 0
+    (tmp_path / "whole.tar").write_bytes(hard_to_keep())
+    fill(lab, name, archive({"old": b"1"}))
+    while killed(lab, name, tmp_path / "whole.tar", at=points):
+        points += 1
+        if points % 3 == 0:  # else the next one begins at what this one left
+            put_back(lab, name, hard_to_keep())
+            assert seen(whole(lab, name)) == seen(hard_to_keep())
+
+    assert points >= 8
+    assert seen(whole(lab, name)) == seen(hard_to_keep())
+    assert not rows(lab.engine.get("/containers/json", {"all": "1", "filters": {"volume": [name]}}))
+
+
+_DIES = """
+import os, signal, sys
+from pathlib import Path
+from ccci_upgrade.tools import volumes
+from ccci_upgrade.tools.engine import Engine
+
+socket, stack, image, name, file, at = sys.argv[1:]
+left = int(at)
+
+def step():
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+
+class Dying(Engine):
+    def ask(self, *words, **more):
+        step()
+        return super().ask(*words, **more)
+
+def pieces():
+    data = Path(file).read_bytes()
+    for at in range(0, len(data), len(data) // 2):
+        yield data[at : at + len(data) // 2]
+        step()
+
+volumes.replace(
+    Dying(Path(socket)), stack=stack, image=image, name=name, driver="local", options={}, labels={},
+    pieces=pieces(), cancelled=lambda: False,
+)
+"""
+
+
+def killed(lab: Lab, name: str, file: Path, *, at: int) -> bool:
+    """Have a process replace it that is killed at a point; False where it came to its end."""
+    words = (str(lab.socket), lab.stack, OLD, name, str(file), str(at))
+    done = subprocess.run(
+        [sys.executable, "-c", _DIES, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
 
 
 # -- archives ---------------------------------------------------------------------------------------------
@@ -169,22 +271,34 @@ def names(data: bytes) -> set[str]:
 # -- through the Engine -----------------------------------------------------------------------------------
 
 
-def put_back(lab: Lab, name: str, data: bytes, *, labels: dict[str, str] | None = None) -> None:
-    """Replace a volume by an archive."""
-    put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels)
+def put_back(
+    lab: Lab,
+    name: str,
+    data: bytes,
+    *,
+    labels: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> str:
+    """Replace a volume by an archive; gives its digest."""
+    return put_back_pieces(lab, name, iter([data[:1000], b"", data[1000:]]), labels=labels, options=options)
 
 
 def put_back_pieces(
-    lab: Lab, name: str, pieces: Iterator[bytes], *, labels: dict[str, str] | None = None
-) -> None:
+    lab: Lab,
+    name: str,
+    pieces: Iterator[bytes],
+    *,
+    labels: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> str:
     """The same, from pieces."""
-    volumes.replace(
+    return volumes.replace(
         lab.engine,
         stack=lab.stack,
         image=OLD,
         name=name,
         driver="local",
-        options={},
+        options=options or {},
         labels={STACK: lab.stack} if labels is None else labels,
         pieces=pieces,
         cancelled=lambda: False,

@@ -137,6 +137,18 @@ def test_an_upgrade_names_app_and_version_and_never_asks() -> None:
     assert Abra.upgrade_argv("keycloak.ci.example.org", "1.1.0+25.1.0") == ARGUMENTS
 
 
+def test_a_backup_is_asked_for_without_questions(bench: Bench) -> None:
+    """And an abra whose help does not show its commands is noticed: cobra then shows the group's help."""
+    assert Abra.backup_argv("a.example.org") == ("app", "backup", "create", "a.example.org", "--no-input")
+    assert Abra.backups_argv("a.example.org")[:3] == ("app", "backup", "snapshots")
+    knows = 'case "$3" in create) echo "Usage: abra app backup create <domain>";; '
+
+    both = bench.abra(f'{knows} *) echo "Usage: abra app backup snapshots <domain>";; esac').backup_unread()
+    one = bench.abra(f'{knows} *) echo "Usage: abra app backup [command]"; esac').backup_unread()
+
+    assert (both, one) == ((), ("abra app backup snapshots",))
+
+
 # -- one act ---------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
-from ccci_upgrade.model.judge import judge
+from ccci_upgrade.model.judge import detached_volumes, judge
 from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
@@ -38,7 +38,8 @@ def verdict(
     acknowledged: frozenset[str] = frozenset(),
 ) -> Verdict:
     """Judge what the watch and the probes said."""
-    return judge(reading or green(), before=BEFORE, now=now, differences=worse, acknowledged=acknowledged)
+    detached = tuple(detached_volumes(BEFORE, now, acknowledged))
+    return judge(reading or green(), detached=detached, differences=worse)
 
 
 def words(judged: Verdict) -> str:
@@ -98,7 +99,9 @@ def test_a_creation_time_that_was_never_known_accuses_nobody() -> None:
         service("db", image=DB_IMAGE, mounts=(DATA,)), volumes=(volume("stack_data", created=None),)
     )
 
-    judged = judge(green(), before=unknown, now=after(DATA), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(unknown, after(DATA), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 
@@ -107,7 +110,9 @@ def test_a_bind_mount_is_no_volume() -> None:
     """What a recipe binds from the host is the host's."""
     bound = stack(service("db", mounts=(Mount(kind="bind", source="/srv", target="/srv"),)))
 
-    judged = judge(green(), before=bound, now=stack(service("db")), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(bound, stack(service("db")), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 
@@ -116,7 +121,9 @@ def test_an_anonymous_volume_that_gets_a_name_detaches_nothing() -> None:
     """It would not have outlived its task in any case."""
     nameless = stack(service("db", mounts=(replace(DATA, source=""),)))
 
-    judged = judge(green(), before=nameless, now=after(DATA), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(nameless, after(DATA), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 

@@ -13,11 +13,13 @@ from rich.text import Text
 
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows import doctor
+from ccci_upgrade.flows.gates import Result
 from ccci_upgrade.flows.health import Check, Health
 from ccci_upgrade.flows.notes import AppNotes
-from ccci_upgrade.flows.status import AppStatus, Status
-from ccci_upgrade.flows.upgrade import Result
+from ccci_upgrade.flows.status import AppStatus, ServerLease, Status
 from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.lease import Claim, LeaseState, Standing
+from ccci_upgrade.model.memory import LastGood
 from ccci_upgrade.model.notes import Note, make_note
 from ccci_upgrade.model.plan import ImageJump, Plan
 from ccci_upgrade.model.run import Phase, Run
@@ -125,6 +127,38 @@ def runs(draw: st.DrawFn) -> Run:
     )
 
 
+goods = st.builds(
+    LastGood,
+    app=foreign,
+    stack=foreign,
+    recipe=foreign,
+    version=foreign,
+    recorded=foreign,
+    operator=foreign,
+    host=foreign,
+    run_id=foreign,
+    snapshot=st.none() | foreign,
+    snapshot_host=foreign,
+)
+standings = st.builds(
+    Standing,
+    state=st.sampled_from(LeaseState),
+    why=foreign,
+    claim=st.none()
+    | st.builds(
+        Claim,
+        user=foreign,
+        host=foreign,
+        pid=st.just(1),
+        boot=foreign,
+        command=foreign,
+        since=foreign,
+        heartbeat=foreign,
+        token=foreign,
+    ),
+)
+
+
 @st.composite
 def statuses(draw: st.DrawFn) -> Status:
     """A status in which every text is foreign."""
@@ -141,10 +175,16 @@ def statuses(draw: st.DrawFn) -> Status:
             chaos=draw(st.booleans()),
             problem=draw(foreign),
             last_run=draw(st.none() | runs()),
+            last_good=draw(st.none() | goods),
+            back_to=draw(st.none() | goods),
+            recorded=draw(st.booleans()),
         )
         for _ in range(draw(st.integers(0, 3)))
     )
-    return Status(apps=rows, open_runs=(), damaged=0, errors=())
+    leases = draw(
+        st.lists(st.builds(ServerLease, server=foreign, standing=st.none() | standings), max_size=2)
+    )
+    return Status(apps=rows, leases=tuple(leases), open_runs=(), damaged=0, errors=())
 
 
 everything: st.SearchStrategy[list[Block]] = st.one_of(

@@ -1,6 +1,7 @@
 """Snapshots on disk: private, whole or not there, read back in full, never pruned too far."""
 
 import errno
+import gzip
 import io
 import json
 import os
@@ -27,7 +28,7 @@ from ccci_upgrade.model.snapshot import (
     to_json,
     warnings,
 )
-from ccci_upgrade.store.snapshots import Kept, Store, Written, to_remove, verify
+from ccci_upgrade.store.snapshots import Kept, Store, Written, opened, to_remove, verify
 
 APP = "keycloak.ci.example.org"
 FIRST = "20260301T120000-0001"
@@ -88,6 +89,49 @@ def saved(folder: Path, identity: str = FIRST, data: bytes | None = None) -> Kep
     kept = next(each for each in store.listed() if each.id == identity)
     assert verify(kept) == ()
     return next(each for each in store.listed() if each.id == identity)
+
+
+def volume_of(kept: Kept) -> VolumeCopy:
+    """The one volume of a snapshot."""
+    assert kept.manifest is not None
+    return kept.manifest.volumes[0]
+
+
+# -- read back as it was -----------------------------------------------------------------------------------
+
+
+def test_an_archive_comes_back_in_pieces(tmp_path: Path) -> None:
+    """As it was written, never more at once than a piece."""
+    data = tar(3_000_000)
+    kept = saved(tmp_path, data=data)
+    pieces = list(opened(kept, volume_of(kept)))
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= 256 * 1024
+
+
+@pytest.mark.parametrize("how", ["flipped", "short", "longer", "swapped", "gone", "link"])
+def test_a_damaged_archive_says_so_at_its_end_at_the_latest(tmp_path: Path, how: str) -> None:
+    """Whoever takes its pieces never sees a whole one; a good gzip stream that is another one is damaged too."""
+    kept = saved(tmp_path)
+    file = kept.folder / "0.tar.gz"
+    data = file.read_bytes()
+    damaged = {
+        "flipped": data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
+        "short": data[:-5000],
+        "longer": data + b"x",
+        "swapped": gzip.compress(tar()),
+    }
+    file.unlink()
+    if how == "link":
+        (tmp_path / "elsewhere").write_bytes(data)
+        file.symlink_to(tmp_path / "elsewhere")
+    elif how != "gone":
+        file.write_bytes(damaged[how])
+
+    with pytest.raises(NotReadyError, match=FIRST) as caught:
+        list(opened(kept, volume_of(kept)))
+    assert caught.value.code == "snapshot-damaged"
 
 
 # -- written ----------------------------------------------------------------------------------------------
@@ -249,10 +293,25 @@ def test_a_manifest_comes_back_as_it_was(
         made,
         version=version,
         services=(replace(made.services[0], exit_codes=tuple(codes)),),
-        volumes=(replace(made.volumes[0], name=name, labels={name: name}),),
+        volumes=(replace(made.volumes[0], name=name, labels={name: name}, options={name: name}),),
     )
 
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
+
+
+def test_a_manifest_of_before_options_were_kept_has_none() -> None:
+    """What is there and no text is refused as everywhere."""
+    raw: Any = json.loads(
+        json.dumps(
+            to_json(manifest(Written(file="0.tar.gz", sha256="0" * 64, compressed=1, size=1, entries=2)))
+        )
+    )
+    raw["volumes"][0]["options"] = {"size": 1}
+    with pytest.raises(ManifestError, match="options"):
+        from_json(raw)
+    del raw["volumes"][0]["options"]
+
+    assert from_json(raw).volumes[0].options == {}
 
 
 @given(

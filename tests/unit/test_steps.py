@@ -10,6 +10,7 @@ import pytest
 
 from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.steps import Progress, Step, Walked, walk
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.store.journal import Journal, read_all
@@ -39,6 +40,10 @@ class Told:
     def plan(self, plan: Plan) -> None:
         """A plan."""
         self.said.append(f"plan {plan.app}")
+
+    def card(self, card: Card) -> None:
+        """A rollback card."""
+        self.said.append(f"card {card.app}")
 
     def phase(self, app: str, text: str) -> None:
         """A phase begins."""

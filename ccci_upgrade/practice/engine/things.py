@@ -157,6 +157,7 @@ class Volume:
     folder: Path
     labels: dict[str, str]
     created: str
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -110,8 +110,8 @@ class World:
 
     # --- volumes ------------------------------------------------------------------------------------------
 
-    def volume(self, name: str, given: dict[str, str]) -> Volume:
-        """A volume by name, made when it is not there."""
+    def volume(self, name: str, given: dict[str, str], options: dict[str, str] | None = None) -> Volume:
+        """A volume by name, made with these labels and options when it is not there."""
         if name in self.volumes:
             return self.volumes[name]
         if not _NAME.fullmatch(name):
@@ -121,7 +121,7 @@ class World:
             )
         folder = self.folder / "volumes" / name
         folder.mkdir(parents=True, exist_ok=True)
-        volume = Volume(name=name, folder=folder, labels=given, created=stamp())
+        volume = Volume(name=name, folder=folder, labels=given, created=stamp(), options=options or {})
         self.volumes[name] = volume
         self.events.tell("volume", "create", name, {"driver": "local"})
         self.clockwork.touch()

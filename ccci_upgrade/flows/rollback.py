@@ -1,0 +1,248 @@
+"""`rollback` and `snapshot restore`: guard → plan → confirm → the way back → record, for one app."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ccci_upgrade import clock
+from ccci_upgrade.errors import CcciError, LockedError, NotReadyError, UsageError
+from ccci_upgrade.flows.gates import Gated, Planned, Result, gated
+from ccci_upgrade.flows.ground import (
+    Ground,
+    Held,
+    InterruptedRunError,
+    exit_of,
+    new_run,
+    new_snapshot_id,
+    open_ground,
+)
+from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.lease import LeaseTakenError, hold
+from ccci_upgrade.flows.look import Depth, look
+from ccci_upgrade.flows.ports import Prompter, Reporter
+from ccci_upgrade.flows.pulling import pull_images
+from ccci_upgrade.flows.saving import Baseline
+from ccci_upgrade.flows.steps import Step
+from ccci_upgrade.flows.undoing import Undoing, Way, backward
+from ccci_upgrade.model.app import App
+from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.findings.goingback import ACK_KINDS, Back, find
+from ccci_upgrade.model.next_steps import next_steps_back
+from ccci_upgrade.model.plan import make_plan, no_plan
+from ccci_upgrade.model.run import RESTORE, ROLLBACK, UPGRADE, Run
+from ccci_upgrade.model.verdict import TABLE, Outcome, State
+from ccci_upgrade.store.journal import read_all
+from ccci_upgrade.store.snapshots import Kept, Store
+
+LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackRequest:
+    """What was asked for: a version, or with `snapshot` the state in that one."""
+
+    app: str
+    to: str | None = None
+    snapshot: str | None = None
+    acks: tuple[str, ...] = ()
+    version_only: bool = False
+    dry_run: bool = False
+    offline: bool = False
+    lease_wait: float = 0.0
+
+    @property
+    def command(self) -> str:
+        """The command it came from."""
+        return ROLLBACK if self.snapshot is None else RESTORE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Back(Planned):
+    """A planned way back, with the snapshot it puts back."""
+
+    kept: Kept | None
+
+
+def go_back(host: Host, request: BackRequest, *, reporter: Reporter, prompter: Prompter) -> Result:
+    """Take one app back to a version with its data, or to the state in a snapshot."""
+    (app,) = host.find((request.app,))
+    _only_known(request.acks)
+    if request.dry_run:
+        return gated(host, (_planned(host, app, request),), None, reporter, prompter=None)
+    words = f"{request.command} {app.name}"
+    try:
+        with (
+            hold(host.swarm, command=words, wait=request.lease_wait, reporter=reporter) as lease,
+            host.abra.alone(seconds=LOCK_SECONDS) as lock,
+        ):
+            planned = _planned(host, app, request)
+            passed: Gated = gated(host, (planned,), None, reporter, prompter)
+            if not passed.todo:
+                return passed
+            with Interrupts() as interrupts:
+                held = Held(lease=lease, lock=lock, interrupts=interrupts)
+                facts, plan = planned.facts, passed.todo[0].plan
+                record = replace(
+                    new_run(host, plan),
+                    snapshot=planned.kept.id if planned.kept else None,
+                    failed_state=new_snapshot_id() if planned.kept else None,
+                )
+                ground = open_ground(host, app, record, held=held, reporter=reporter)
+                run = run_back(ground, facts, planned.kept)
+            return Result(runs=(run,), plans=passed.plans, exit=exit_of(run))
+    except LeaseTakenError as error:
+        locked = new_run(host, no_plan(app, command=request.command, to=request.to), outcome=Outcome.LOCKED)
+        return Result(runs=(locked,), plans=(), exit=exit_of(locked), error=error)
+
+
+def run_back(ground: Ground, facts: Facts, kept: Kept | None, *, noted: str = "") -> Run:
+    """Go the way of an open run to its recorded end; `noted` are replicas of an app that is stopped already."""
+    record = ground.record
+    task = backward(
+        ground, facts, facts.new, record.to_version, kept=kept, baseline=Baseline(probes=facts.probes)
+    )
+    undoing = Undoing(ground, Way(act=task, kept=kept, failed_state=record.failed_state or "", noted=noted))
+    pulling = Step(id="pull", title="pull images", act=lambda: pull_images(ground, facts.images))
+    try:
+        walked = ground.walk((pulling, *undoing.steps()))
+    finally:
+        undoing.acting.close()
+    done = replace(_closed(ground, facts, undoing, walked.error), phases=walked.phases)
+    ground.close(done)
+    ground.reporter.verdict(done)
+    return done
+
+
+# -- the plan ---------------------------------------------------------------------------------------------
+
+
+def _planned(host: Host, app: App, request: BackRequest) -> _Back:
+    chosen = _by_id(host, app, request.snapshot) if request.snapshot else None
+    version = _version(host, app, request, chosen)
+    facts = look(host, app, Depth(to=version, offline=request.offline, again=True))
+    kept = chosen
+    if kept is None and facts.holds_data and not request.version_only:
+        kept = _newest_of(host, app, version)
+    back = Back(
+        version=version,
+        manifest=kept.manifest if kept else None,
+        version_only=request.version_only,
+        age=_age(kept),
+        others=tuple(_words(each) for each in _store(host).listed(app.name)),
+    )
+    plan = make_plan(facts, find(facts, back), frozenset(request.acks), command=request.command)
+    return _Back(facts=facts, plan=plan, kept=kept)
+
+
+def _version(host: Host, app: App, request: BackRequest, chosen: Kept | None) -> str:
+    """The version to go to: said, the snapshot's, or the one that the last upgrade came from."""
+    if chosen is not None:
+        version = chosen.manifest.version if chosen.manifest else None
+        if version is None:
+            raise NotReadyError(
+                f"the snapshot {chosen.id} is of an unknown version, so nothing can be deployed with it",
+                hint="deploy a version with abra first",
+                code="snapshot-version",
+            )
+        return version
+    if request.to is not None:
+        return request.to
+    runs = read_all(host.config.state_dir).runs
+    came_from = [r.from_version for r in runs if r.app == app.name and r.command == UPGRADE and r.phases]
+    version = came_from[-1] if came_from else None
+    if version is None:
+        raise UsageError(
+            f"no upgrade of {app.name} is known here, so there is nothing to go back to",
+            hint="say where to with `--to VERSION`; `ccci-upgrade snapshot list` shows what was kept",
+        )
+    return version
+
+
+def _by_id(host: Host, app: App, wanted: str) -> Kept:
+    kept = _store(host).find(wanted)
+    if kept is None or kept.app != app.name:
+        raise UsageError(
+            f"there is no snapshot `{wanted}` of {app.name} of this Swarm",
+            hint=f"ccci-upgrade snapshot list {app.name}",
+        )
+    if kept.manifest is None or kept.problem:
+        raise NotReadyError(
+            f"the snapshot {kept.id} cannot be used: {kept.problem}",
+            hint=f"ccci-upgrade snapshot list {app.name}",
+            code="snapshot-damaged",
+        )
+    return kept
+
+
+def _newest_of(host: Host, app: App, version: str) -> Kept | None:
+    found = [
+        k for k in _store(host).listed(app.name) if k.usable and k.manifest and k.manifest.version == version
+    ]
+    return found[-1] if found else None
+
+
+def _store(host: Host) -> Store:
+    return Store(host.config.state_dir, host.cluster.id)
+
+
+def _age(kept: Kept | None) -> str:
+    taken = clock.parse_stamp(kept.manifest.taken) if kept and kept.manifest else None
+    if taken is None:
+        return "an unknown time"
+    minutes = max(0, round((clock.now() - taken).total_seconds() / 60))
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
+def _words(kept: Kept) -> str:
+    version = kept.manifest.version if kept.manifest else None
+    state = kept.problem or kept.spoiled or ("good" if kept.good else "not verified")
+    return f"snapshot {kept.id} of {version or 'an unknown version'}: {state}"
+
+
+def _only_known(acks: Iterable[str]) -> None:
+    for ack in acks:
+        if ack not in ACK_KINDS:
+            raise UsageError(
+                f"`--ack {ack}`: there is no such finding to acknowledge here",
+                hint=f"a way back is held by {' or '.join(sorted(ACK_KINDS))}",
+            )
+
+
+# -- the end ----------------------------------------------------------------------------------------------
+
+
+def _closed(ground: Ground, facts: Facts, undoing: Undoing, error: CcciError | None) -> Run:
+    outcome = _outcome(undoing, error)
+    acting = undoing.acting
+    notices = [*acting.notices, *([error.message] if error else [])]
+    good = outcome is Outcome.ROLLED_BACK
+    record = ground.record
+    again = f"ccci-upgrade rollback {facts.app.name} --to {shlex.quote(record.to_version)}"
+    if record.command == RESTORE:
+        again = f"ccci-upgrade {RESTORE} {facts.app.name} {record.snapshot}"
+    steps = next_steps_back(outcome, acting.verdict, app=facts.app, again=again, log=acting.log)
+    return replace(
+        ground.record,
+        finished=clock.stamp(clock.now()),
+        outcome=outcome,
+        verdict=acting.verdict,
+        failed_state=undoing.failed_state,
+        notices=tuple(dict.fromkeys(notices)),
+        next_steps=() if good else steps,
+        logs=() if good else acting.failure_logs(),
+    )
+
+
+def _outcome(undoing: Undoing, error: CcciError | None) -> Outcome:
+    verdict = undoing.acting.verdict
+    if verdict is not None and verdict.state is State.CONVERGED:
+        return Outcome.ROLLED_BACK
+    if undoing.restoring or undoing.down or undoing.acting.acted is not None:
+        found = TABLE[verdict.state][0] if verdict is not None else Outcome.FAILED
+        # Swarm's own way back from the old version, or nothing done to it, is no success of a way back.
+        return found if found is Outcome.UNHEALTHY else Outcome.FAILED
+    if isinstance(error, LockedError):
+        return Outcome.LOCKED
+    return Outcome.INTERRUPTED if isinstance(error, InterruptedRunError) else Outcome.NOT_READY

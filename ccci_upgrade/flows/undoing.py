@@ -1,0 +1,267 @@
+"""The way back, for an upgrade that failed, for `rollback`, and for `snapshot restore`: one list of steps.
+
+check the snapshot → stop → keep the failed state → put the data back → let abra act → verify → pin. Version
+and data are one decision: what was copied with a version comes back with it, into emptied volumes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.flows.acting import Acting, Task
+from ccci_upgrade.flows.copying import Copying
+from ccci_upgrade.flows.goals import goal_of
+from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.quiesce import Quiesced, as_noted
+from ccci_upgrade.flows.saving import BACK, CHECK, QUIESCE, REPLICAS, Baseline
+from ccci_upgrade.flows.steps import Progress, Step
+from ccci_upgrade.model.compose import Compose
+from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.judge import not_mounted
+from ccci_upgrade.model.snapshot import Kind, Manifest, VolumeCopy
+from ccci_upgrade.model.snapshotscope import Source
+from ccci_upgrade.model.swarm import Stack
+from ccci_upgrade.model.verdict import Evidence
+from ccci_upgrade.store import snapshots
+from ccci_upgrade.store.snapshots import Kept
+from ccci_upgrade.tools import volumes
+
+FAILED_STATE, RESTORE = "failed-state", "restore"
+"""Ids of steps that others look for in the journal; `Way.prefix` stands before them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """Where to go back to.
+
+    `kept` is the snapshot to put back, None where no data is; `failed_state` the id that the copy of what it
+    replaces gets. `noted` are the replicas of an app that a killed run left stopped.
+    """
+
+    act: Task
+    kept: Kept | None
+    failed_state: str
+    prefix: str = ""
+    noted: str = ""
+
+
+class Undoing:
+    """One way back being gone. `acting.verdict` says how it ended; `restoring`: the old data is not there any more."""
+
+    def __init__(self, ground: Ground, way: Way) -> None:
+        """Nothing is done yet."""
+        self.acting = Acting(ground, way.act)
+        self.copying = Copying(ground, way.failed_state, kind=Kind.FAILED_STATE)
+        self.restoring = False
+        self.down = False
+        self._ground = ground
+        self._way = way
+        self._quiesced: Quiesced | None = None
+
+    @property
+    def noted(self) -> str:
+        """Replicas as they were, as `docker service scale` takes them."""
+        return self._quiesced.noted if self._quiesced else ""
+
+    @property
+    def failed_state(self) -> str | None:
+        """The id of the copy of what was replaced; None where there is none."""
+        return self._way.failed_state if self._kept_failed() else None
+
+    def steps(self) -> tuple[Step, ...]:
+        """The whole way; without a snapshot only the version goes back."""
+        if self._way.kept is None:
+            return self.acting.steps()
+        return (
+            self._step(CHECK, "read the snapshot back", self._check),
+            self._step(REPLICAS, "note the replicas", lambda: self.noted),
+            self._step(QUIESCE, "stop it", self._stop, intent=lambda: self.noted),
+            self._step(FAILED_STATE, "keep the state that is replaced", self._keep, probe=self._done_keeping),
+            self._step(RESTORE, "put the snapshot's data back", self._restore, intent=lambda: self.noted),
+            Step(
+                id=self._way.prefix + BACK,
+                title="bring it back as it was",
+                act=self._back,
+                probe=self._untouched,
+                always=True,
+                unguarded=True,
+            ),
+            *self.acting.steps(),
+        )
+
+    def _step(
+        self,
+        id_: str,
+        title: str,
+        act: Callable[[], str],
+        *,
+        intent: Callable[[], str] = str,
+        probe: Callable[[], Progress] = lambda: Progress.OPEN,
+    ) -> Step:
+        return Step(id=self._way.prefix + id_, title=title, act=act, intent=intent, probe=probe)
+
+    # -- the steps ---------------------------------------------------------------------------------------
+
+    def _check(self) -> str:
+        kept, ground = self._snapshot(), self._ground
+        problems = snapshots.verify(kept)
+        if problems:
+            raise NotReadyError(
+                f"the snapshot {kept.id} is damaged: {'; '.join(problems)}",
+                hint="choose another one: `ccci-upgrade snapshot list`",
+                code="snapshot-damaged",
+            )
+        swarm = ground.host.swarm
+        volumes.remove_left(swarm.engine, stack=ground.app.stack)
+        stack = as_noted(swarm.stack(ground.app.stack), self._way.noted)
+        self._quiesced = Quiesced(swarm=swarm, before=stack, reporter=ground.reporter, strict=False)
+        if not self._kept_failed():
+            self.copying.measure(self._sources(), copies=1)
+        self._stop_if_pressed()
+        return f"snapshot {kept.id} of {self._manifest().version} is good"
+
+    def _stop(self) -> str:
+        self._stop_if_pressed()
+        self.down = True
+        return self._looked().stop(self._stop_if_pressed)
+
+    def _keep(self) -> str:
+        """What is here now, good or not: undo can be undone until somebody drops it."""
+        looked = self._looked()
+        said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
+        self.copying.check()
+        return f"failed state {self._way.failed_state}: {said}"
+
+    def _restore(self) -> str:
+        """Put every volume back. From here on nothing stops it: half a restore helps nobody."""
+        self._stop_if_pressed()
+        self._looked().still()
+        self.restoring = True
+        kept, manifest = self._snapshot(), self._manifest()
+        for volume in manifest.volumes:
+            self._restore_one(kept, volume, self._image(manifest, volume))
+        return f"{len(manifest.volumes)} volumes as in snapshot {kept.id}"
+
+    def _restore_one(self, kept: Kept, volume: VolumeCopy, image: str) -> None:
+        app, reporter = self._ground.app, self._ground.reporter
+
+        def shown() -> Iterator[bytes]:
+            done = 0
+            for piece in snapshots.opened(kept, volume):
+                done += len(piece)
+                reporter.progress(f"volume {volume.name}", done, volume.size)
+                yield piece
+
+        volumes.replace(
+            self._ground.host.swarm.engine,
+            stack=app.stack,
+            image=image,
+            name=volume.name,
+            driver=volume.driver,
+            options=volume.options,
+            labels=volume.labels,
+            pieces=shown(),
+            cancelled=lambda: False,
+        )
+
+    def _back(self) -> str:
+        """Nothing was put back: the app gets its replicas, and is no worse than it was."""
+        self._looked().start()
+        self.down = False
+        return f"replicas as before: {self.noted}"
+
+    # -- probes of steps ---------------------------------------------------------------------------------
+
+    def _untouched(self) -> Progress:
+        return Progress.OPEN if self.down and not self.restoring else Progress.DONE
+
+    def _done_keeping(self) -> Progress:
+        """A run that was killed after it kept the failed state must not keep half a restore in its place."""
+        return Progress.DONE if self._kept_failed() else Progress.OPEN
+
+    # -- parts of them -----------------------------------------------------------------------------------
+
+    def _kept_failed(self) -> bool:
+        found = self._ground.store.find(self._way.failed_state)
+        return found is not None and found.good
+
+    def _sources(self) -> tuple[Source, ...]:
+        """The volumes that are replaced, and those that services mount now: all that is here."""
+        stack = self._looked().before
+        names = {volume.name: volume for volume in self._manifest().volumes}
+        found = {
+            mount.source: Source(volume=volume, service=service, target=mount.target)
+            for service in stack.services
+            for mount in service.mounts
+            if mount.kind == "volume"
+            for volume in stack.volumes
+            if volume.name == mount.source
+        }
+        for volume in stack.volumes:
+            if volume.name in names and volume.name not in found:
+                old = names[volume.name]
+                service = stack.service(old.service) or stack.services[0]
+                found[volume.name] = Source(volume=volume, service=service, target=old.target)
+        return tuple(found.values())
+
+    def _image(self, manifest: Manifest, volume: VolumeCopy) -> str:
+        """An image that is here, to make the carrier of: the service's own as it runs now."""
+        service = self._looked().before.service(volume.service)
+        if service is not None:
+            return service.image
+        return next(each.image_id for each in manifest.services if each.name == volume.service)
+
+    def _snapshot(self) -> Kept:
+        if self._way.kept is None:
+            raise NotReadyError("there is no snapshot")
+        return self._way.kept
+
+    def _manifest(self) -> Manifest:
+        manifest = self._snapshot().manifest
+        if manifest is None:
+            raise NotReadyError(f"the snapshot {self._snapshot().id} has no manifest")
+        return manifest
+
+    def _looked(self) -> Quiesced:
+        if self._quiesced is None:
+            raise NotReadyError("the stack was not looked at")
+        return self._quiesced
+
+    def _stop_if_pressed(self) -> None:
+        self._ground.stop_if_pressed()
+
+
+def backward(
+    ground: Ground,
+    facts: Facts,
+    compose: Compose | None,
+    version: str,
+    *,
+    kept: Kept | None,
+    baseline: Baseline,
+    prefix: str = "",
+    stoppable: bool = True,
+) -> Task:
+    """What abra is to do for it, asked for at the last moment: what runs may have changed since it was planned."""
+    host, app = ground.host, ground.app
+
+    def live() -> str | None:
+        return host.swarm.stack(app.stack).label("version")
+
+    return Task(
+        title=f"go back to {version}",
+        argv=lambda: host.abra.back_argv(app.name, version, live=live()),
+        version=version,
+        before=lambda: host.swarm.stack(app.stack),
+        goal=lambda acted: goal_of(facts, compose, version, was=live(), acted=acted),
+        detached=_detached_after(kept),
+        baseline=baseline,
+        prefix=prefix,
+        stoppable=stoppable,
+    )
+
+
+def _detached_after(kept: Kept | None) -> Callable[[Stack], Iterable[Evidence]]:
+    """What to compare after the way back: the snapshot's volumes must be mounted where they were."""
+    manifest = kept.manifest if kept else None
+    return lambda now: not_mounted(manifest, now) if manifest else ()
