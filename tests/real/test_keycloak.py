@@ -47,6 +47,12 @@ def archive(keycloak: Keycloak, snapshot: str, service: str) -> Path:
     return manifest.parent / file
 
 
+def reason(seen: Seen, finding: str) -> str:
+    """The evidence of one finding of a plan."""
+    (found,) = (each for each in seen.plan["findings"] if each["id"] == finding)
+    return "\n".join(found["evidence"])
+
+
 def times(seen: Seen) -> str:
     """What each phase took, for the figures."""
     return ", ".join(f"{phase['name']} {phase['seconds']:.0f}" for phase in seen.run["phases"])
@@ -73,7 +79,9 @@ def test_data_goes_back_with_its_version_and_can_be_had_again(
     alone = rollback(keycloak, "--version-only")
     held = rollback(keycloak)
     assert (alone.outcome, alone.ran.code, alone.run["holds"]) == ("held", 12, ["data-not-restored"])
+    assert "has run on the data" in reason(alone, "data-not-restored")
     assert (held.outcome, held.ran.code, held.run["holds"]) == ("held", 12, ["data-loss"])
+    assert up.run["snapshot"] in reason(held, "data-loss")
     assert keycloak.image() == NEW
     assert keycloak.realms() == {"master", BEFORE, AFTER}
 
@@ -138,6 +146,7 @@ def test_swarms_own_way_back_is_never_taken_for_a_success(keycloak: Keycloak) ->
     assert keycloak.host.answers("keycloak"), "and the old version is green"
     assert keycloak.changes() > changes, "on data that the new one had migrated"
     assert seen.end == ("failed", "data_suspect", 15)
+    assert "the data may have been migrated forward" in seen.evidence
 
     back = rollback(keycloak, f"--to={OLD_VERSION}", "--ack=data-loss")
     assert back.end == ("rolled_back", "converged", 0)
