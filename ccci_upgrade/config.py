@@ -50,6 +50,7 @@ class Config:
     server: str | None
     docker_hosts: dict[str, str] = field(default_factory=dict)
     apps: dict[str, AppSettings] = field(default_factory=dict)
+    age_recipients: tuple[str, ...] = ()
 
 
 def read_config(explicit: Path | None) -> Config:
@@ -57,7 +58,12 @@ def read_config(explicit: Path | None) -> Config:
     source = explicit or next((place for place in _places() if place.is_file()), None)
     table = _load(source) if source else {}
     where = str(source)
-    _only(table, {"abra", "abra_dir", "state_dir", "cache_dir", "server", "servers", "apps"}, where, "")
+    _only(
+        table,
+        {"abra", "abra_dir", "state_dir", "cache_dir", "server", "servers", "apps", "snapshots"},
+        where,
+        "",
+    )
     base = source.parent if source else Path.cwd()
     return Config(
         source=source,
@@ -68,6 +74,7 @@ def read_config(explicit: Path | None) -> Config:
         server=_string(table, "server", where),
         docker_hosts=_docker_hosts(table, where),
         apps={name: _app(raw, name, where) for name, raw in _table(table, "apps", where).items()},
+        age_recipients=_age_recipients(table, where),
     )
 
 
@@ -188,6 +195,23 @@ def _docker_hosts(table: Mapping[str, object], where: str) -> dict[str, str]:
         if host:
             hosts[name] = host
     return hosts
+
+
+def _age_recipients(table: Mapping[str, object], where: str) -> tuple[str, ...]:
+    """The public keys that can open kept secrets; each is tried, for later is too late."""
+    snapshots = _table(table, "snapshots", where)
+    _only(snapshots, {"age_recipients"}, where, "[snapshots] ")
+    listed = snapshots.get("age_recipients", [])
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f"{where}: [snapshots] `age_recipients` must be a list of texts")
+    for number, each in enumerate(listed, start=1):
+        from ccci_upgrade import age  # noqa: PLC0415 - start-up time is measured
+
+        problem = age.problem_of(each)
+        if problem:
+            said = f"{where}: [snapshots] `age_recipients`, entry {number}: {problem}"
+            raise UsageError(said, hint=f"write {age.KEY_HINT}")
+    return tuple(listed)
 
 
 def _only(table: Mapping[str, object], known: set[str], where: str, prefix: str) -> None:

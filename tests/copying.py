@@ -7,6 +7,7 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.secondcopy import CopyMade, second_copies
 from ccci_upgrade.model.app import App
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.redact import Masker
@@ -22,6 +23,9 @@ class Told:
 
     def plan(self, plan: Plan) -> None:
         """Not told."""
+
+    def card(self, card: Card) -> None:
+        """Nothing is kept of it."""
 
     def phase(self, app: str, text: str) -> None:
         """Not told."""

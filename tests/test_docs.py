@@ -155,6 +155,7 @@ def test_the_configuration_page_has_every_key(tmp_path: Path) -> None:
 
     assert _accepted(tmp_path, "nonsense = 1") == rows["Top level"].keys()
     assert _accepted(tmp_path, '[servers."s"]\nnonsense = 1') == rows['`[servers."NAME"]`'].keys()
+    assert _accepted(tmp_path, "[snapshots]\nnonsense = 1") == rows["`[snapshots]`"].keys()
     assert _accepted(tmp_path, '[apps."a"]\nnonsense = 1') == rows['`[apps."NAME"]`'].keys()
     assert _probe_keys() == rows['`[[apps."NAME".probes]]`'].keys()
 

@@ -151,6 +151,11 @@ def upgrade(
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a bad verdict.")] = False,
     lease_wait: LeaseWait = 0,
     on_failure: OnFailure = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run of APP that never ended, of whatever command.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take such a run back.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Record what is there as its end.")] = False,
     offline: Offline = False,
     json: Json = False,
     no_input: NoInput = False,
@@ -159,6 +164,13 @@ def upgrade(
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
     from ccci_upgrade.flows.upgrade import Request  # noqa: PLC0415 - start-up time is measured
 
+    shared = _shared(context, json=json, no_input=no_input)
+    ways = [way for way, said in (("resume", resume), ("undo", undo), ("accept", accept)) if said]
+    if ways:
+        ending = commands.end_request(
+            ways, tuple(apps or ()), on_failure=on_failure, lease_wait=lease_wait, offline=offline
+        )
+        raise typer.Exit(commands.end_open(shared, ending))
     request = Request(
         apps=tuple(apps or ()),
         every=every,
@@ -171,7 +183,7 @@ def upgrade(
         on_failure=on_failure,
         offline=offline,
     )
-    raise typer.Exit(commands.upgrade(_shared(context, json=json, no_input=no_input), request))
+    raise typer.Exit(commands.upgrade(shared, request))
 
 
 @app.command()

@@ -23,6 +23,18 @@ App = Annotated[
 ]
 
 
+_NO_SECRETS: dict[str, object] = {
+    "id": None,
+    "app": None,
+    "recipients": [],
+    "passphrase": False,
+    "secrets": [],
+    "unread": [],
+    "opened": False,
+    "commands": [],
+}
+
+
 @app.callback()
 def snapshot(context: typer.Context, *, json: Json = False, no_input: NoInput = False) -> None:
     """Copies of an app's volumes: take, list, read back, remove old ones. Alone it lists them."""
@@ -160,6 +172,42 @@ def prune(
 
     shared = _shared(context, json=json, no_input=no_input)
     raise typer.Exit(commands.run_command("snapshot prune", shared, {"removed": []}, work))
+
+
+@app.command()
+def secrets(
+    context: typer.Context,
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The snapshot.")],
+    identity: Annotated[
+        Path | None,
+        typer.Option("--identity", metavar="FILE", help="An age identity or ssh key that opens them."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new folder (0700) to write each secret to, as a file."),
+    ] = None,
+    *,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Name the secrets kept with a snapshot; open them, or write them out. No value is ever printed."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows.keptsecrets import look  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, keptsecrets  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
+
+        asker = prompter(call.terminal, no_input=call.no_input)
+        found = look(call.config, wanted, identity=identity, out=out, asker=asker)
+        if call.json:
+            envelope.write("snapshot secrets", Exit.OK, keptsecrets.data(found))
+        else:
+            call.terminal.show(keptsecrets.shown(found))
+        return Exit.OK
+
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command("snapshot secrets", shared, dict(_NO_SECRETS), work))
 
 
 def _list(context: typer.Context, of: str | None, name: str, *, json: bool, no_input: bool) -> None:

@@ -44,6 +44,7 @@ ACT, VERIFY, PIN = "act", "verify", "pin"
 class Task:
     """What abra is to do, and how its result is told from a bad one.
 
+    `there` says of a stack that an act which nobody saw the end of has led there: then it is only judged.
     `before` gives the stack that the watch compares with, asked at the last moment; `goal` is made with the
     Engine's time of the act; `detached` names data that came off. `prefix` tells two acts of one run apart.
     """
@@ -57,14 +58,15 @@ class Task:
     baseline: Baseline
     prefix: str = ""
     stoppable: bool = True
+    there: Callable[[Stack], bool] = lambda _stack: False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acted:
-    """How the act went: our ticks when it began, and how abra ended."""
+    """How the act went: our ticks when it began, and how abra ended; None where another process let it act."""
 
     began: float
-    result: ActResult
+    result: ActResult | None
 
 
 class Acting:
@@ -112,7 +114,8 @@ class Acting:
     @property
     def log(self) -> str:
         """Where all that abra printed is; empty where it was not started."""
-        output = self.acted.result.output if self.acted else None
+        result = self.acted.result if self.acted else None
+        output = result.output if result else None
         return str(output) if output else ""
 
     def failure_logs(self) -> tuple[str, ...]:
@@ -139,6 +142,9 @@ class Acting:
         self._before = task.before()
         goal = task.goal(host.swarm.engine_time())
         self._watch = Watch(host.swarm, Watcher(before=self._before, goal=goal), ground.reporter)
+        if task.there(self._before):
+            self.acted = Acted(began=clock.ticks(), result=None)
+            return "abra had done it already"
         arguments = task.argv()
         ground.reporter.command(("abra", *arguments))
         self._stop_if_pressed()
@@ -208,6 +214,8 @@ class Acting:
     def _probe(self, reading: Reading, deadline: float) -> None:
         if reading.kind is not Kind.SETTLED:
             return
+        if self._task.baseline.sick and not self._task.baseline.before:
+            return  # somebody accepted that it was not healthy, and nobody knows any more how
         self._ground.reporter.waiting("probes")
         earlier, before = self._task.baseline.probes, self._task.baseline.before
         probes = probes_of(self._ground.host, self._ground.app, earlier=earlier)

@@ -5,6 +5,8 @@ from datetime import datetime
 from ccci_upgrade.model.compose import Compose
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.goal import Goal, Wanted
+from ccci_upgrade.model.look import Look, Place
+from ccci_upgrade.model.swarm import Stack
 
 
 def goal_of(facts: Facts, compose: Compose | None, version: str, *, was: str | None, acted: datetime) -> Goal:
@@ -22,3 +24,11 @@ def goal_of(facts: Facts, compose: Compose | None, version: str, *, was: str | N
         settle=facts.app.settle,
         holds_data=facts.holds_data,
     )
+
+
+def reached(facts: Facts, compose: Compose | None, version: str, now: Stack) -> bool:
+    """Whether a stack is what `version` asks for, as far as its files tell, and nothing of it is stopped."""
+    goal = goal_of(facts, compose, version, was=None, acted=now.taken)
+    look = Look(before=now, goal=goal, now=now, reached={})
+    there = all(place is Place.ON_TARGET for place in look.places().values())
+    return there and now.label("version") == version and not any(s.replicas == 0 for s in look.services())

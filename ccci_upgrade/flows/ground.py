@@ -18,7 +18,7 @@ from ccci_upgrade.model.app import App
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import GOING_BACK, Run
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, Outcome
-from ccci_upgrade.process import this_host
+from ccci_upgrade.process import this_boot, this_host
 from ccci_upgrade.redact import Masker, secret_values
 from ccci_upgrade.store.journal import Journal
 from ccci_upgrade.store.snapshots import Store
@@ -113,8 +113,22 @@ def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Repo
         journal=journal,
         folder=journal.open(record),
         record=record,
-        masker=Masker([*secret_values(app.env.values.items()), *_token(app.token_file)]),
-        pressed=0,
+        masker=_masker(app),
+    )
+
+
+def reopen_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
+    """Take up a run that another process left open; its journal goes on under the same id."""
+    journal = Journal(host.config.state_dir, host.cluster.id)
+    return Ground(
+        host=host,
+        app=app,
+        held=held,
+        reporter=reporter,
+        journal=journal,
+        folder=journal.reopen(record),
+        record=record,
+        masker=_masker(app),
     )
 
 
@@ -136,6 +150,7 @@ def new_run(host: Host, plan: Plan, *, outcome: Outcome | None = None) -> Run:
         operator=os.environ.get("SUDO_USER") or getpass.getuser(),
         host=this_host(),
         pid=os.getpid(),
+        boot=this_boot(),
         outcome=outcome,
         holds=plan.holds,
         acknowledged=tuple(sorted(plan.acknowledged)),
@@ -152,6 +167,10 @@ def exit_of(run: Run) -> Exit:
     if run.command in GOING_BACK and run.outcome is Outcome.ROLLED_BACK:
         return Exit.OK
     return OUTCOME_EXIT[run.outcome] if run.outcome else Exit.FAILED
+
+
+def _masker(app: App) -> Masker:
+    return Masker([*secret_values(app.env.values.items()), *_token(app.token_file)])
 
 
 def _token(path: str) -> list[str]:

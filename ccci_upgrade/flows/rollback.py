@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, LockedError, NotReadyError, UsageError
+from ccci_upgrade.flows.deadruns import refuse_open
 from ccci_upgrade.flows.gates import Gated, Planned, Result, gated
 from ccci_upgrade.flows.ground import (
     Ground,
@@ -20,17 +21,19 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.lease import LeaseTakenError, hold
 from ccci_upgrade.flows.look import Depth, look
+from ccci_upgrade.flows.memory import recall_one
 from ccci_upgrade.flows.ports import Prompter, Reporter
 from ccci_upgrade.flows.pulling import pull_images
-from ccci_upgrade.flows.saving import Baseline
+from ccci_upgrade.flows.saving import SICK, Baseline
 from ccci_upgrade.flows.steps import Step
 from ccci_upgrade.flows.undoing import Undoing, Way, backward
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.findings.goingback import ACK_KINDS, Back, find
+from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.next_steps import next_steps_back
 from ccci_upgrade.model.plan import make_plan, no_plan
-from ccci_upgrade.model.run import RESTORE, ROLLBACK, UPGRADE, Run
+from ccci_upgrade.model.run import GOING_BACK, RESTORE, ROLLBACK, UNDO, UPGRADE, Run
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.store.snapshots import Kept, Store
@@ -76,6 +79,7 @@ def go_back(host: Host, request: BackRequest, *, reporter: Reporter, prompter: P
             hold(host.swarm, command=words, wait=request.lease_wait, reporter=reporter) as lease,
             host.abra.alone(seconds=LOCK_SECONDS) as lock,
         ):
+            refuse_open(host, app)
             planned = _planned(host, app, request)
             passed: Gated = gated(host, (planned,), None, reporter, prompter)
             if not passed.todo:
@@ -89,26 +93,40 @@ def go_back(host: Host, request: BackRequest, *, reporter: Reporter, prompter: P
                     failed_state=new_snapshot_id() if planned.kept else None,
                 )
                 ground = open_ground(host, app, record, held=held, reporter=reporter)
-                run = run_back(ground, facts, planned.kept)
+                to, failed = record.to_version, record.failed_state
+                run = run_back(ground, facts, planned.kept, to=to, failed_state=failed)
             return Result(runs=(run,), plans=passed.plans, exit=exit_of(run))
     except LeaseTakenError as error:
         locked = new_run(host, no_plan(app, command=request.command, to=request.to), outcome=Outcome.LOCKED)
         return Result(runs=(locked,), plans=(), exit=exit_of(locked), error=error)
 
 
-def run_back(ground: Ground, facts: Facts, kept: Kept | None, *, noted: str = "") -> Run:
-    """Go the way of an open run to its recorded end; `noted` are replicas of an app that is stopped already."""
+def run_back(
+    ground: Ground, facts: Facts, kept: Kept | None, *, to: str, failed_state: str | None, noted: str = ""
+) -> Run:
+    """Go the way of an open run to its recorded end; `noted` are replicas of an app that is stopped already.
+
+    `failed_state` is the id that the copy of what is replaced gets, None where that is not worth one. The run may
+    be an upgrade that is taken back, or a way back that is: then `to` is where it came from.
+    """
     record = ground.record
-    task = backward(
-        ground, facts, facts.new, record.to_version, kept=kept, baseline=Baseline(probes=facts.probes)
+    prefix = "" if record.command in GOING_BACK and to == record.to_version else UNDO
+    baseline = Baseline(probes=facts.probes, sick=SICK in record.acknowledged)
+    act = backward(ground, facts, facts.new, to, kept=kept, baseline=baseline, prefix=prefix)
+    images = _images(kept or _newest_of(ground.host, ground.app, to))
+    undoing = Undoing(
+        ground,
+        Way(act=act, kept=kept, failed_state=failed_state, images=images, prefix=prefix, noted=noted),
     )
-    undoing = Undoing(ground, Way(act=task, kept=kept, failed_state=record.failed_state or "", noted=noted))
-    pulling = Step(id="pull", title="pull images", act=lambda: pull_images(ground, facts.images))
+    pulling = Step(id=f"{prefix}pull", title="pull images", act=lambda: pull_images(ground, facts.images))
     try:
         walked = ground.walk((pulling, *undoing.steps()))
     finally:
         undoing.acting.close()
-    done = replace(_closed(ground, facts, undoing, walked.error), phases=walked.phases)
+    done = replace(
+        _closed(ground, facts, undoing, walked.error, taken_back=bool(prefix)),
+        phases=(*record.phases, *walked.phases),
+    )
     ground.close(done)
     ground.reporter.verdict(done)
     return done
@@ -152,6 +170,10 @@ def _version(host: Host, app: App, request: BackRequest, chosen: Kept | None) ->
     came_from = [r.from_version for r in runs if r.app == app.name and r.command == UPGRADE and r.phases]
     version = came_from[-1] if came_from else None
     if version is None:
+        memory = recall_one(host.swarm, app.stack)
+        good = memory.before(host.swarm.stack(app.stack).label("version")) if memory else None
+        version = good.version if good else None
+    if version is None:
         raise UsageError(
             f"no upgrade of {app.name} is known here, so there is nothing to go back to",
             hint="say where to with `--to VERSION`; `ccci-upgrade snapshot list` shows what was kept",
@@ -180,6 +202,12 @@ def _newest_of(host: Host, app: App, version: str) -> Kept | None:
         k for k in _store(host).listed(app.name) if k.usable and k.manifest and k.manifest.version == version
     ]
     return found[-1] if found else None
+
+
+def _images(kept: Kept | None) -> dict[str, str]:
+    """Local ids by reference, as a snapshot of that version has them."""
+    services = kept.manifest.services if kept and kept.manifest else ()
+    return {bare_image(each.image): each.image_id for each in services}
 
 
 def _store(host: Host) -> Store:
@@ -213,36 +241,46 @@ def _only_known(acks: Iterable[str]) -> None:
 # -- the end ----------------------------------------------------------------------------------------------
 
 
-def _closed(ground: Ground, facts: Facts, undoing: Undoing, error: CcciError | None) -> Run:
-    outcome = _outcome(undoing, error)
-    acting = undoing.acting
+def _closed(
+    ground: Ground, facts: Facts, undoing: Undoing, error: CcciError | None, *, taken_back: bool
+) -> Run:
+    acting, record = undoing.acting, ground.record
+    outcome = _outcome(undoing, error, record.command, taken_back=taken_back)
     notices = [*acting.notices, *([error.message] if error else [])]
-    good = outcome is Outcome.ROLLED_BACK
-    record = ground.record
-    again = f"ccci-upgrade rollback {facts.app.name} --to {shlex.quote(record.to_version)}"
-    if record.command == RESTORE:
-        again = f"ccci-upgrade {RESTORE} {facts.app.name} {record.snapshot}"
-    steps = next_steps_back(outcome, acting.verdict, app=facts.app, again=again, log=acting.log)
+    good = acting.verdict is not None and acting.verdict.state is State.CONVERGED
+    steps = next_steps_back(outcome, acting.verdict, app=facts.app, again=_again(record), log=acting.log)
     return replace(
-        ground.record,
+        record,
         finished=clock.stamp(clock.now()),
         outcome=outcome,
-        verdict=acting.verdict,
-        failed_state=undoing.failed_state,
+        verdict=None if taken_back else acting.verdict,
+        undo=acting.verdict if taken_back else None,
+        failed_state=undoing.failed_state or (record.failed_state if taken_back else None),
         notices=tuple(dict.fromkeys(notices)),
         next_steps=() if good else steps,
         logs=() if good else acting.failure_logs(),
     )
 
 
-def _outcome(undoing: Undoing, error: CcciError | None) -> Outcome:
+def _again(record: Run) -> str:
+    """The command that goes the same way once more."""
+    if record.command == RESTORE:
+        return f"ccci-upgrade {RESTORE} {record.app} {record.snapshot}"
+    version = record.from_version if record.command == UPGRADE else record.to_version
+    return f"ccci-upgrade rollback {record.app} --to {shlex.quote(version or 'VERSION')}"
+
+
+def _outcome(undoing: Undoing, error: CcciError | None, command: str, *, taken_back: bool) -> Outcome:
     verdict = undoing.acting.verdict
     if verdict is not None and verdict.state is State.CONVERGED:
-        return Outcome.ROLLED_BACK
+        # A way back that is itself taken back leaves all as it was before it.
+        return Outcome.NOT_READY if taken_back and command in GOING_BACK else Outcome.ROLLED_BACK
     if undoing.restoring or undoing.down or undoing.acting.acted is not None:
         found = TABLE[verdict.state][0] if verdict is not None else Outcome.FAILED
         # Swarm's own way back from the old version, or nothing done to it, is no success of a way back.
-        return found if found is Outcome.UNHEALTHY else Outcome.FAILED
+        return found if found is Outcome.UNHEALTHY and not taken_back else Outcome.FAILED
+    if taken_back:
+        return Outcome.FAILED
     if isinstance(error, LockedError):
         return Outcome.LOCKED
     return Outcome.INTERRUPTED if isinstance(error, InterruptedRunError) else Outcome.NOT_READY

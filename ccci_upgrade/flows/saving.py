@@ -26,6 +26,9 @@ from ccci_upgrade.tools.web import wait_probes
 SETTLED_SECONDS = 60.0
 """Seconds an app gets to be settled before anything is done to it."""
 
+SICK = "unhealthy-before"
+"""The acknowledgement that an app was not healthy before."""
+
 REPLICAS, QUIESCE, COPY, CHECK, BACK = "replicas", "quiesce", "copy", "check", "back"
 """Ids of steps that others look for in the journal."""
 
@@ -150,18 +153,7 @@ class Saving:
         if self._baseline is not None and self._baseline.sick:
             return stack
         deadline = clock.ticks() + SETTLED_SECONDS + app.settle
-        return self._wait(deadline)
-
-    def _wait(self, deadline: float) -> Stack:
-        ground, app = self._ground, self._ground.app
-        return wait_healthy(
-            ground.host.swarm,
-            app.stack,
-            ground.reporter,
-            settle=app.settle,
-            deadline=deadline,
-            stop=lambda: ground.interrupted,
-        )
+        return _wait(self._ground, deadline)
 
     def _stop(self) -> str:
         self._ground.stop_if_pressed()
@@ -194,49 +186,10 @@ class Saving:
         )
 
     def start(self) -> str:
-        """Bring the replicas back and prove it; the first Ctrl-C does not end this, another one does."""
-        ground = self._ground
-        self._ground = replace(ground, pressed=ground.held.interrupts.pressed)
-        deadline = clock.ticks() + ground.app.budget
-        given_up = threading.Event()
-        ground.held.interrupts.on_press = given_up.set
-        try:
-            self._scale_back(deadline)
-            if self._baseline is None or not self._baseline.sick:
-                self._wait(deadline)
-            worse = self._worse(deadline, given_up)
-        finally:
-            ground.held.interrupts.on_press = None
-        if worse:
-            raise NotReadyError(
-                f"{ground.app.name} came back, and is not as before: {worse}",
-                hint=f"`ccci-upgrade health {ground.app.name}` says what is true",
-                code="not-back",
-            )
+        """Bring the replicas back and prove it."""
+        said = bring_back(self._ground, self._looked(), self._baseline)
         self.down = False
-        return f"healthy again: {self.noted}"
-
-    def _worse(self, deadline: float, given_up: threading.Event) -> str:
-        if self._baseline is None:
-            return ""
-        self._ground.reporter.waiting("probes")
-        probes, before = self._baseline.probes, self._baseline.before
-        door = self._ground.host.door
-        after = wait_probes(probes, before, deadline=deadline, cancelled=given_up, door=door)
-        return "; ".join(f"probe {each.probe}: {each.text}" for each in differences(before, after))
-
-    def _scale_back(self, deadline: float) -> None:
-        """Try until the Engine takes it: it may be restarting."""
-        while True:
-            try:
-                self._looked().start()
-            except CcciError as error:
-                if clock.ticks() >= deadline:
-                    raise
-                self._ground.reporter.waiting(f"the Engine: {error.message}")
-                clock.sleep(1.0)
-            else:
-                return
+        return said
 
     # -- parts of them -----------------------------------------------------------------------------------
 
@@ -247,3 +200,62 @@ class Saving:
 
     def _untouched(self) -> Progress:
         return Progress.OPEN if self.down else Progress.DONE
+
+
+def bring_back(ground: Ground, quiesced: Quiesced, baseline: Baseline | None) -> str:
+    """Give a stopped app its replicas and prove that it is as before; NotReadyError where it is not.
+
+    The first Ctrl-C does not end this, another one does.
+    """
+    ground = replace(ground, pressed=ground.held.interrupts.pressed)
+    deadline = clock.ticks() + ground.app.budget
+    given_up = threading.Event()
+    ground.held.interrupts.on_press = given_up.set
+    try:
+        _scale_back(ground, quiesced, deadline)
+        if baseline is None or not baseline.sick:
+            _wait(ground, deadline)
+        worse = _worse(ground, baseline, deadline, given_up)
+    finally:
+        ground.held.interrupts.on_press = None
+    if worse:
+        raise NotReadyError(
+            f"{ground.app.name} came back, and is not as before: {worse}",
+            hint=f"`ccci-upgrade health {ground.app.name}` says what is true",
+            code="not-back",
+        )
+    return f"healthy again: {quiesced.noted}"
+
+
+def _wait(ground: Ground, deadline: float) -> Stack:
+    return wait_healthy(
+        ground.host.swarm,
+        ground.app.stack,
+        ground.reporter,
+        settle=ground.app.settle,
+        deadline=deadline,
+        stop=lambda: ground.interrupted,
+    )
+
+
+def _worse(ground: Ground, baseline: Baseline | None, deadline: float, given_up: threading.Event) -> str:
+    if baseline is None or (baseline.sick and not baseline.before):
+        return ""
+    ground.reporter.waiting("probes")
+    door = ground.host.door
+    after = wait_probes(baseline.probes, baseline.before, deadline=deadline, cancelled=given_up, door=door)
+    return "; ".join(f"probe {each.probe}: {each.text}" for each in differences(baseline.before, after))
+
+
+def _scale_back(ground: Ground, quiesced: Quiesced, deadline: float) -> None:
+    """Try until the Engine takes it: it may be restarting."""
+    while True:
+        try:
+            quiesced.start()
+        except CcciError as error:
+            if clock.ticks() >= deadline:
+                raise
+            ground.reporter.waiting(f"the Engine: {error.message}")
+            clock.sleep(1.0)
+        else:
+            return

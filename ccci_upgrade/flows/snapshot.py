@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, Exit
+from ccci_upgrade.flows.deadruns import refuse_open
 from ccci_upgrade.flows.ground import (
     Ground,
     Held,
@@ -50,6 +51,7 @@ def create(host: Host, apps: tuple[App, ...], reporter: Reporter) -> tuple[tuple
     ):
         held = Held(lease=lease, lock=lock, interrupts=interrupts)
         for app in apps:
+            refuse_open(host, app)
             done.append(create_one(host, app, held=held, reporter=reporter))
             code = exit_of(done[-1].run)
             if code is not Exit.OK:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError
-from ccci_upgrade.flows.host import choose_server, open_host, read_server
+from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.model.run import Run
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # loaded by the thread that asks for them, while others wait
     from ccci_upgrade.flows.memory import Shared
     from ccci_upgrade.model.lease import Standing
     from ccci_upgrade.model.memory import LastGood
+    from ccci_upgrade.model.openrun import Situation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +62,15 @@ class ServerLease(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """All rows, who is at work, the runs that never ended, and the servers that could not be read."""
+    """All rows, who is at work, the runs that never ended, and the servers that could not be read.
+
+    `situations` are by run id: an open run of a Swarm that could be asked and that nobody is at work on.
+    """
 
     apps: tuple[AppStatus, ...]
     leases: tuple[ServerLease, ...]
     open_runs: tuple[Run, ...]
+    situations: "dict[str, Situation]"
     damaged: int
     errors: tuple[CcciError, ...]
 
@@ -87,6 +92,7 @@ def read_status(config: Config, server: str | None, *, offline: bool, may_ask: b
         apps=tuple(row for part in parts for row in part.rows),
         leases=tuple(part.lease for part in parts),
         open_runs=journal.open,
+        situations={each.open.run.run_id: each for part in parts for each in part.situations},
         damaged=journal.damaged,
         errors=tuple(part.error for part in parts if part.error is not None),
     )
@@ -138,6 +144,7 @@ class _Part(NamedTuple):
     rows: list[AppStatus]
     lease: ServerLease
     error: CcciError | None = None
+    situations: "tuple[Situation, ...]" = ()
 
 
 def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *, may_ask: bool) -> _Part:
@@ -150,6 +157,7 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
             asked = beside.submit(_shared, host.swarm)
             stacks = host.swarm.stacks()
             shared = asked.result()
+            dead = _dead_runs(host, stacks) if journal.open else ()
     except CcciError as error:
         lease = ServerLease(server=server, standing=None)
         return _Part(_unreachable(config, server, error), lease, error)
@@ -159,7 +167,13 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
     ]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
     standing = None if isinstance(shared, CcciError) else shared.lease
-    return _Part(rows, ServerLease(server=server, standing=standing))
+    return _Part(rows, ServerLease(server=server, standing=standing), situations=dead)
+
+
+def _dead_runs(host: Host, stacks: dict[str, Stack]) -> "tuple[Situation, ...]":
+    from ccci_upgrade.flows.deadruns import situations  # noqa: PLC0415 - start-up time is measured
+
+    return situations(host, stacks)
 
 
 def _shared(swarm: Swarm) -> "Shared | CcciError":

@@ -5,13 +5,15 @@ and data are one decision: what was copied with a version comes back with it, in
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ccci_upgrade import clock
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.flows.acting import Acting, Task
 from ccci_upgrade.flows.copying import Copying
 from ccci_upgrade.flows.goals import goal_of
 from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.keeping import name_images, remembered
 from ccci_upgrade.flows.quiesce import Quiesced, as_noted
 from ccci_upgrade.flows.saving import BACK, CHECK, QUIESCE, REPLICAS, Baseline
 from ccci_upgrade.flows.steps import Progress, Step
@@ -21,7 +23,7 @@ from ccci_upgrade.model.judge import not_mounted
 from ccci_upgrade.model.snapshot import Kind, Manifest, VolumeCopy
 from ccci_upgrade.model.snapshotscope import Source
 from ccci_upgrade.model.swarm import Stack
-from ccci_upgrade.model.verdict import Evidence
+from ccci_upgrade.model.verdict import Evidence, State
 from ccci_upgrade.store import snapshots
 from ccci_upgrade.store.snapshots import Kept
 from ccci_upgrade.tools import volumes
@@ -35,12 +37,14 @@ class Way:
     """Where to go back to.
 
     `kept` is the snapshot to put back, None where no data is; `failed_state` the id that the copy of what it
-    replaces gets. `noted` are the replicas of an app that a killed run left stopped.
+    replaces gets, None where that is not worth one. `images` are local ids by the reference that a deploy asks
+    for. `noted` are the replicas of an app that a killed run left stopped.
     """
 
     act: Task
     kept: Kept | None
-    failed_state: str
+    failed_state: str | None
+    images: dict[str, str] = field(default_factory=dict)
     prefix: str = ""
     noted: str = ""
 
@@ -51,12 +55,13 @@ class Undoing:
     def __init__(self, ground: Ground, way: Way) -> None:
         """Nothing is done yet."""
         self.acting = Acting(ground, way.act)
-        self.copying = Copying(ground, way.failed_state, kind=Kind.FAILED_STATE)
+        self.copying = Copying(ground, way.failed_state or "", kind=Kind.FAILED_STATE)
         self.restoring = False
         self.down = False
         self._ground = ground
         self._way = way
         self._quiesced: Quiesced | None = None
+        self._began = 0.0
 
     @property
     def noted(self) -> str:
@@ -70,13 +75,18 @@ class Undoing:
 
     def steps(self) -> tuple[Step, ...]:
         """The whole way; without a snapshot only the version goes back."""
+        naming = self._step("images", "find the old images", self._name_images)
+        good = self._step(
+            "remember", "remember what is good", self._remember, probe=self._not_good, unguarded=True
+        )
         if self._way.kept is None:
-            return self.acting.steps()
+            return (naming, *self.acting.steps(), good)
         return (
+            naming,
             self._step(CHECK, "read the snapshot back", self._check),
             self._step(REPLICAS, "note the replicas", lambda: self.noted),
             self._step(QUIESCE, "stop it", self._stop, intent=lambda: self.noted),
-            self._step(FAILED_STATE, "keep the state that is replaced", self._keep, probe=self._done_keeping),
+            *self._keeping(),
             self._step(RESTORE, "put the snapshot's data back", self._restore, intent=lambda: self.noted),
             Step(
                 id=self._way.prefix + BACK,
@@ -87,7 +97,16 @@ class Undoing:
                 unguarded=True,
             ),
             *self.acting.steps(),
+            good,
         )
+
+    def _keeping(self) -> tuple[Step, ...]:
+        failed = self._way.failed_state
+        if failed is None:
+            return ()
+        title = "keep the state that is replaced"
+        step = self._step(FAILED_STATE, title, self._keep, intent=lambda: failed, probe=self._done_keeping)
+        return (step,)
 
     def _step(
         self,
@@ -97,10 +116,23 @@ class Undoing:
         *,
         intent: Callable[[], str] = str,
         probe: Callable[[], Progress] = lambda: Progress.OPEN,
+        unguarded: bool = False,
     ) -> Step:
-        return Step(id=self._way.prefix + id_, title=title, act=act, intent=intent, probe=probe)
+        name = self._way.prefix + id_
+        return Step(id=name, title=title, act=act, intent=intent, probe=probe, unguarded=unguarded)
 
     # -- the steps ---------------------------------------------------------------------------------------
+
+    def _name_images(self) -> str:
+        self._began = clock.ticks()
+        return name_images(self._ground, self._way.images)
+
+    def _remember(self) -> str:
+        return remembered(self._ground, seconds=clock.ticks() - self._began)
+
+    def _not_good(self) -> Progress:
+        verdict = self.acting.verdict
+        return Progress.OPEN if verdict and verdict.state is State.CONVERGED else Progress.DONE
 
     def _check(self) -> str:
         kept, ground = self._snapshot(), self._ground
@@ -115,7 +147,7 @@ class Undoing:
         volumes.remove_left(swarm.engine, stack=ground.app.stack)
         stack = as_noted(swarm.stack(ground.app.stack), self._way.noted)
         self._quiesced = Quiesced(swarm=swarm, before=stack, reporter=ground.reporter, strict=False)
-        if not self._kept_failed():
+        if self._way.failed_state is not None and not self._kept_failed():
             self.copying.measure(self._sources(), copies=1)
         self._stop_if_pressed()
         return f"snapshot {kept.id} of {self._manifest().version} is good"
@@ -152,8 +184,9 @@ class Undoing:
                 reporter.progress(f"volume {volume.name}", done, volume.size)
                 yield piece
 
-        volumes.replace(
-            self._ground.host.swarm.engine,
+        engine = self._ground.host.swarm.engine
+        digest = volumes.replace(
+            engine,
             stack=app.stack,
             image=image,
             name=volume.name,
@@ -163,6 +196,15 @@ class Undoing:
             pieces=shown(),
             cancelled=lambda: False,
         )
+        whole = volumes.same(
+            engine, stack=app.stack, image=image, name=volume.name, digest=digest, cancelled=lambda: False
+        )
+        if not whole:
+            raise NotReadyError(
+                f"volume {volume.name} does not hold what was put into it",
+                hint="look at the Engine's disk; then go back once more",
+                code="restore-unproven",
+            )
 
     def _back(self) -> str:
         """Nothing was put back: the app gets its replicas, and is no worse than it was."""
@@ -182,7 +224,7 @@ class Undoing:
     # -- parts of them -----------------------------------------------------------------------------------
 
     def _kept_failed(self) -> bool:
-        found = self._ground.store.find(self._way.failed_state)
+        found = self._ground.store.find(self._way.failed_state) if self._way.failed_state else None
         return found is not None and found.good
 
     def _sources(self) -> tuple[Source, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ccci_upgrade.errors import Exit, UsageError
+from ccci_upgrade.flows.deadruns import refuse_open
 from ccci_upgrade.flows.gates import Gated, Planned, Result, gated
 from ccci_upgrade.flows.ground import Held, exit_of, new_run
 from ccci_upgrade.flows.host import Host
@@ -72,6 +73,8 @@ def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Promp
             hold(host.swarm, command=words, wait=request.lease_wait, reporter=reporter) as lease,
             host.abra.alone(seconds=LOCK_SECONDS) as lock,
         ):
+            for app in apps:
+                refuse_open(host, app)
             passed = gated(host, plan_apps(host, request), saved, reporter, prompter)
             if passed.exit is not Exit.OK:
                 return passed

@@ -1,13 +1,13 @@
 """One upgrade of one app, after every gate, top-down: pull → protect → act → verify → pin → (undo) → record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, LockedError
 from ccci_upgrade.flows.acting import Acting, Task
-from ccci_upgrade.flows.goals import goal_of
+from ccci_upgrade.flows.goals import goal_of, reached
 from ccci_upgrade.flows.ground import (
     Ground,
     Held,
@@ -16,23 +16,31 @@ from ccci_upgrade.flows.ground import (
     new_snapshot_id,
     open_ground,
 )
-from ccci_upgrade.flows.history import seconds_back
 from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.keeping import (
+    image_ids,
+    keep_images,
+    remember_good,
+    remembered,
+    remembered_seconds,
+)
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.pulling import pull_images
-from ccci_upgrade.flows.saving import Baseline, Saving
+from ccci_upgrade.flows.quiesce import Quiesced, as_noted
+from ccci_upgrade.flows.saving import BACK, SICK, Baseline, Saving, bring_back
+from ccci_upgrade.flows.secondcopy import CopyInterruptedError, second_copies, wanted
 from ccci_upgrade.flows.steps import Progress, Step, Walked
 from ccci_upgrade.flows.undoing import Undoing, Way, backward
 from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.image import bare_image
-from ccci_upgrade.model.judge import detached_volumes
+from ccci_upgrade.model.judge import detached_volumes, not_mounted
 from ccci_upgrade.model.next_steps import next_steps
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect
 from ccci_upgrade.model.run import UNDO, Run
 from ccci_upgrade.model.swarm import Stack
-from ccci_upgrade.model.verdict import TABLE, UNDOABLE, Outcome, State
+from ccci_upgrade.model.verdict import TABLE, UNDOABLE, Evidence, Outcome, State
 from ccci_upgrade.store.snapshots import Kept
 
 OnFailure = Literal["rollback", "leave"]
@@ -64,20 +72,41 @@ def run_upgrade(
     snapshot = new_snapshot_id() if protect is not Protect.NOTHING else None
     record = replace(new_run(host, plan), snapshot=snapshot)
     ground = open_ground(host, facts.app, record, held=held, reporter=reporter)
-    return _UpgradeRun(ground, facts, plan, protect, choice).run()
+    sick = SICK in plan.acknowledged
+    baseline = Baseline(probes=facts.probes, before=facts.before, sick=sick)
+    return _UpgradeRun(ground, facts, plan, choice, baseline, protect).run()
+
+
+def resume_upgrade(ground: Ground, facts: Facts, plan: Plan, *, choice: Choice, noted: str) -> Run:
+    """Take an upgrade that another process began up where abra was to act: let it act where it did not, and judge.
+
+    `facts.old` are the files of the version it came from; `noted` its replicas before it was stopped.
+    """
+    baseline = Baseline(probes=facts.probes, sick=SICK in plan.acknowledged)
+    return _UpgradeRun(ground, facts, plan, choice, baseline, noted=noted).run()
 
 
 class _UpgradeRun:
-    def __init__(self, ground: Ground, facts: Facts, plan: Plan, protect: Protect, choice: Choice) -> None:
+    def __init__(  # noqa: PLR0917 - what one upgrade is made of
+        self,
+        ground: Ground,
+        facts: Facts,
+        plan: Plan,
+        choice: Choice,
+        baseline: Baseline,
+        protect: Protect = Protect.NOTHING,
+        noted: str | None = None,
+    ) -> None:
         self._ground = ground
         self._facts = facts
         self._plan = plan
         self._choice = choice
-        sick = "unhealthy-before" in plan.acknowledged
-        self._baseline = Baseline(probes=facts.probes, before=facts.before, sick=sick)
+        self._baseline = baseline
+        self._noted = noted
         self._saving = self._new_saving(protect)
         self._acting = Acting(ground, self._forward())
         self._undoing: Undoing | None = None
+        self._ids: dict[str, str] = {}
 
     def run(self) -> Run:
         try:
@@ -94,16 +123,49 @@ class _UpgradeRun:
         return done
 
     def _steps(self) -> tuple[Step, ...]:
-        saving, acting = self._saving, self._acting
-        act, verify, pin = acting.steps()
+        saving = self._saving
+        act, verify, pin = self._acting.steps()
+        new = Step(
+            id="remember-new",
+            title="remember what is good",
+            act=self._remember_new,
+            probe=self._not_good,
+            unguarded=True,
+        )
+        if self._noted is not None:
+            return (act, verify, self._revive(self._noted), pin, new)
         return (
             Step(id="pull", title="pull images", act=lambda: pull_images(self._ground, self._facts.images)),
+            Step(id="images", title="keep the old images", act=self._keep_images),
+            *self._second_copies(),
             *(saving.steps() if saving else ()),
+            Step(id="remember", title="remember what is good", act=self._remember_old, probe=self._unsure),
             Step(id="card", title="what it takes to go back", act=self._show_card),
             act,
             verify,
             *((replace(saving.back(), probe=self._stays_down),) if saving else ()),
             pin,
+            new,
+        )
+
+    def _revive(self, noted: str) -> Step:
+        """The replicas that a dead run took, where abra does not bring them back."""
+        swarm = self._ground.host.swarm
+        before = as_noted(self._facts.stack, noted)
+        quiesced = Quiesced(swarm=swarm, before=before, reporter=self._ground.reporter)
+
+        def needed() -> Progress:
+            verdict = self._acting.verdict
+            unchanged = verdict is None or verdict.state is State.UNCHANGED
+            return Progress.OPEN if noted and unchanged else Progress.DONE
+
+        return Step(
+            id=BACK,
+            title="bring it back",
+            act=lambda: bring_back(self._ground, quiesced, self._baseline),
+            probe=needed,
+            always=True,
+            unguarded=True,
         )
 
     # -- what the steps are made of ----------------------------------------------------------------------
@@ -123,14 +185,28 @@ class _UpgradeRun:
     def _forward(self) -> Task:
         facts, plan, host = self._facts, self._plan, self._ground.host
         to = self._ground.record.to_version
+
+        # What another process began counts from there: Swarm may still be moving because of it.
+        since = clock.parse_stamp(self._ground.record.started) if self._noted is not None else None
+
+        def live() -> str | None:
+            return host.swarm.stack(facts.app.stack).label("version")
+
+        def detached(now: Stack) -> Iterable[Evidence]:
+            kept = self._kept() if self._noted is not None else None
+            if kept is not None and kept.manifest is not None:
+                return not_mounted(kept.manifest, now)
+            return detached_volumes(facts.stack, now, plan.acknowledged)
+
         return Task(
             title=f"abra app upgrade to {to}",
-            argv=lambda: host.abra.upgrade_argv(facts.app.name, to),
+            argv=lambda: host.abra.upgrade_argv(facts.app.name, to, live=live()),
             version=to,
             before=self._as_left,
-            goal=lambda acted: goal_of(facts, facts.new, to, was=facts.deployed_text, acted=acted),
-            detached=lambda now: detached_volumes(facts.stack, now, plan.acknowledged),
+            goal=lambda acted: goal_of(facts, facts.new, to, was=facts.deployed_text, acted=since or acted),
+            detached=detached,
             baseline=self._baseline,
+            there=lambda now: self._noted is not None and reached(facts, facts.new, to, now),
         )
 
     def _backward(self) -> Task:
@@ -147,10 +223,52 @@ class _UpgradeRun:
 
     def _as_left(self) -> Stack:
         """The stack that the watch compares with: stopped for the copy, else as it was planned on."""
-        if self._saving is None or not self._saving.down:
+        if self._noted is None and (self._saving is None or not self._saving.down):
             return self._facts.stack
-        self._saving.still()
+        if self._saving is not None:
+            self._saving.still()
         return self._ground.host.swarm.stack(self._facts.app.stack)
+
+    def _keep_images(self) -> str:
+        self._ids = image_ids(self._ground, self._facts.stack)
+        return keep_images(self._ground, self._facts.stack)
+
+    def _second_copies(self) -> tuple[Step, ...]:
+        """What the person has of their own, before anything is stopped."""
+        app, ground = self._facts.app, self._ground
+        if not wanted(app):
+            return ()
+
+        def act() -> str:
+            made = second_copies(
+                ground.host,
+                app,
+                run_folder=ground.folder,
+                run_id=ground.record.run_id,
+                version=ground.record.from_version or "",
+                reporter=ground.reporter,
+                interrupts=ground.held.interrupts,
+                masker=ground.masker,
+                lock=ground.held.lock,
+            )
+            return "; ".join(each.detail for each in made)
+
+        return (Step(id="second-copy", title="make second copies", act=lambda: ground.or_interrupted(act)),)
+
+    def _unsure(self) -> Progress:
+        """What was not healthy is not remembered as good."""
+        return Progress.DONE if self._baseline.sick else Progress.OPEN
+
+    def _remember_old(self) -> str:
+        kept = self._kept()
+        return remember_good(self._ground, self._facts.stack, snapshot=kept.id if kept else None)
+
+    def _not_good(self) -> Progress:
+        verdict = self._acting.verdict
+        return Progress.OPEN if verdict and verdict.state is State.CONVERGED else Progress.DONE
+
+    def _remember_new(self) -> str:
+        return remembered(self._ground)
 
     def _show_card(self) -> str:
         card = self._card()
@@ -182,7 +300,11 @@ class _UpgradeRun:
             return None
         ground = replace(self._ground, pressed=self._ground.held.interrupts.pressed)
         way = Way(
-            act=self._backward(), kept=self._kept_for_data(), failed_state=new_snapshot_id(), prefix=UNDO
+            act=self._backward(),
+            kept=self._kept_for_data(),
+            failed_state=new_snapshot_id(),
+            images=self._ids,
+            prefix=UNDO,
         )
         self._undoing = Undoing(ground, way)
         try:
@@ -198,10 +320,11 @@ class _UpgradeRun:
 
     def _kept(self) -> Kept | None:
         """This run's snapshot, where it was read back and is good."""
-        saving = self._saving
-        if saving is None or not saving.proven:
+        snapshot = self._ground.record.snapshot
+        if snapshot is None or (self._saving is not None and not self._saving.proven):
             return None
-        return self._ground.store.find(saving.copying.id)
+        found = self._ground.store.find(snapshot)
+        return found if found is not None and found.usable else None
 
     def _kept_for_data(self) -> Kept | None:
         """What is put back: certificates that were copied while their app ran never are unasked."""
@@ -216,7 +339,7 @@ class _UpgradeRun:
             images={each.name: bare_image(each.image) for each in self._facts.stack.services},
             snapshot=kept.id if kept else None,
             restores=self._facts.holds_data,
-            seconds=seconds_back(self._ground.host.config, app.name),
+            seconds=remembered_seconds(self._ground, old),
             command=f"ccci-upgrade rollback {app.name} --to {old}",
         )
 
@@ -236,7 +359,7 @@ class _UpgradeRun:
             undo=undoing.acting.verdict if undoing else None,
             snapshot=kept.id if kept else None,
             failed_state=undoing.failed_state if undoing else None,
-            phases=(*walked.phases, *(undone.phases if undone else ())),
+            phases=(*self._ground.record.phases, *walked.phases, *(undone.phases if undone else ())),
             notices=tuple(dict.fromkeys(notices)),
             next_steps=() if good else self._next(outcome),
             logs=() if good else self._acting.failure_logs(),
@@ -256,7 +379,8 @@ class _UpgradeRun:
             return Outcome.FAILED  # something was done and nobody could look: needs hands
         if isinstance(error, LockedError):
             return Outcome.LOCKED
-        return Outcome.INTERRUPTED if isinstance(error, InterruptedRunError) else Outcome.NOT_READY
+        stopped = isinstance(error, InterruptedRunError | CopyInterruptedError)
+        return Outcome.INTERRUPTED if stopped else Outcome.NOT_READY
 
     def _next(self, outcome: Outcome) -> tuple[str, ...]:
         return next_steps(

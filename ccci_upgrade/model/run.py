@@ -37,7 +37,8 @@ class Run:
     """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open.
 
     `snapshot` is the one taken, or the one restored by a run that goes back; `failed_state` the copy of what
-    that replaced. `undo` is the verdict on the old version where an upgrade was undone.
+    that replaced. `undo` is the verdict on the old version where an upgrade was undone. `boot` tells this
+    machine's process numbers from those before a reboot; "" where it cannot be told.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Run:
     operator: str
     host: str
     pid: int
+    boot: str = ""
     finished: str | None = None
     outcome: Outcome | None = None
     verdict: Verdict | None = None
@@ -103,6 +105,7 @@ def to_json(run: Run) -> dict[str, object]:
         "operator": run.operator,
         "host": run.host,
         "pid": run.pid,
+        "boot": run.boot,
         "next": list(run.next_steps),
         "notices": list(run.notices),
         "logs": list(run.logs),
@@ -132,6 +135,7 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             operator=_text(raw["operator"]),
             host=_text(raw["host"]),
             pid=int(_text(str(raw.get("pid", 0)))),
+            boot=_text(raw.get("boot", "")),
             outcome=None if raw.get("outcome") is None else Outcome(_text(raw["outcome"])),
             verdict=_verdict(raw.get("verdict")),
             holds=_texts(raw.get("holds")),

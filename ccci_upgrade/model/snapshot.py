@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
+from ccci_upgrade.model.keptsecrets import PayloadError, SecretsFile, file_from_json
+
 SCHEMA = 1
 
 ROOT = "__v"
@@ -69,7 +71,10 @@ class ServiceFact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it."""
+    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it.
+
+    `secrets` is None where the app's secrets were not kept.
+    """
 
     id: str
     app: str
@@ -84,11 +89,12 @@ class Manifest:
     while_running: bool
     services: tuple[ServiceFact, ...]
     volumes: tuple[VolumeCopy, ...]
+    secrets: SecretsFile | None = None
     kind: Kind = Kind.SNAPSHOT
 
     @property
     def compressed(self) -> int:
-        """Bytes on the disk."""
+        """Bytes of the archives on the disk."""
         return sum(volume.compressed for volume in self.volumes)
 
     @property
@@ -180,6 +186,7 @@ def from_json(raw: object) -> Manifest:
         while_running=tree.get("while_running") is True,
         services=tuple(_service(each) for each in _list(tree, "services")),
         volumes=volumes,
+        secrets=_secrets(tree.get("secrets")),
         kind=_kind(tree.get("kind", Kind.SNAPSHOT)),
     )
     if not volumes:
@@ -217,6 +224,13 @@ def _service(raw: object) -> ServiceFact:
         replicas=None if replicas is None else _count(tree, "replicas"),
         exit_codes=tuple(codes),
     )
+
+
+def _secrets(raw: object) -> SecretsFile | None:
+    try:
+        return file_from_json(raw)
+    except PayloadError as error:
+        raise ManifestError(str(error)) from error
 
 
 def _kind(value: object) -> Kind:

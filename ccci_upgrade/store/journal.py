@@ -46,6 +46,11 @@ class Journal:
 
     def open(self, run: Run) -> Path:
         """Write that a run begins, and give its own folder."""
+        folder = self._folder_of(run)
+        self._write(Word.OPENED, run.run_id, {"run": runs.to_json(run)})
+        return folder
+
+    def _folder_of(self, run: Run) -> Path:
         folder = self.folder / "runs" / run.run_id
         try:
             files.make_private(self.folder)
@@ -56,8 +61,11 @@ class Journal:
                 hint="nothing was changed; set `state_dir` in ccci-upgrade.toml to a folder you may write to",
                 code="journal",
             ) from error
-        self._write(Word.OPENED, run.run_id, {"run": runs.to_json(run)})
         return folder
+
+    def reopen(self, run: Run) -> Path:
+        """Give the folder of a run that another process left open."""
+        return self._folder_of(run)
 
     def begin(self, run_id: str, step: str, *, detail: str = "") -> None:
         """Write the intent of a step; `detail` is what a reader needs who finds it never ended."""

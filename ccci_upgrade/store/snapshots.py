@@ -1,6 +1,6 @@
 """Snapshots on disk: written beside, fsynced, renamed; read back in full before they are believed.
 
-    state_dir/<cluster id>/snapshots/<app>/<snapshot id>/{manifest.json,<n>.tar.gz,verified}
+    state_dir/<cluster id>/snapshots/<app>/<snapshot id>/{manifest.json,<n>.tar.gz,secrets.age,verified}
     state_dir/<cluster id>/snapshots/<app>/.<snapshot id>.partial/     while it is written
 
 Folders are 0700, files 0600. The file `verified` says that the whole was read back once and was good.
@@ -20,6 +20,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.model.keptsecrets import FILE, KeptSecrets, SecretsFile
 from ccci_upgrade.model.snapshot import (
     ROOT,
     Kind,
@@ -189,6 +190,22 @@ class Writing:
             file=path.name, sha256=digest.hexdigest(), compressed=length, size=walk.size, entries=walk.entries
         )
 
+    def secrets(self, kept: KeptSecrets, data: bytes, recipients: tuple[str, ...]) -> SecretsFile:
+        """Put in the app's secrets, encrypted already; gives what the manifest must say of them."""
+        path = self.partial / FILE
+        try:
+            files.replace(path, data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return SecretsFile(
+            file=FILE,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            names=tuple(each.swarm_name for each in kept.secrets),
+            unread=kept.unread,
+            recipients=recipients,
+        )
+
     def seal(self, manifest: Manifest) -> Manifest:
         """Put the manifest in and give the whole its name; from then on it is listed. Gives the manifest."""
         text = json.dumps(to_json(manifest), indent=2, ensure_ascii=True)
@@ -222,6 +239,8 @@ def verify(kept: Kept) -> tuple[str, ...]:
     if kept.manifest is None:
         return (kept.problem,)
     problems = tuple(problem for volume in kept.manifest.volumes for problem in _checked(kept.folder, volume))
+    if kept.manifest.secrets is not None:
+        problems += tuple(_read_secrets(kept.folder, kept.manifest.secrets)[1])
     mark = kept.folder / _VERIFIED
     try:
         if problems:
@@ -231,6 +250,24 @@ def verify(kept: Kept) -> tuple[str, ...]:
     except OSError as error:
         raise _unwritable(mark, error) from error
     return problems
+
+
+def read_secrets(kept: Kept) -> bytes:
+    """The encrypted secrets of a snapshot, as they were written; NotReadyError where there are none, or others."""
+    about = kept.manifest.secrets if kept.manifest else None
+    if about is None:
+        raise NotReadyError(
+            f"the snapshot {kept.id} holds no secrets",
+            hint=kept.problem or "they were not kept when it was taken",
+            code="no-secrets",
+        )
+    data, problems = _read_secrets(kept.folder, about)
+    if problems:
+        raise NotReadyError(
+            f"the secrets of snapshot {kept.id} cannot be used: {'; '.join(problems)}",
+            code="snapshot-damaged",
+        )
+    return data
 
 
 def opened(kept: Kept, volume: VolumeCopy) -> Iterator[bytes]:
@@ -310,6 +347,20 @@ def _checked(folder: Path, volume: VolumeCopy) -> Iterator[str]:
         )
 
 
+def _read_secrets(folder: Path, about: SecretsFile) -> tuple[bytes, list[str]]:
+    """The file and what is wrong with it; never more than the manifest says is held."""
+    try:
+        with _opened(folder / about.file) as file:
+            data = file.read(about.size + 1)
+    except OSError as error:
+        return b"", [f"{about.file}: {error.strerror or error}"]
+    if len(data) != about.size:
+        return b"", [f"{about.file}: it has not {about.size} bytes"]
+    if hashlib.sha256(data).hexdigest() != about.sha256:
+        return b"", [f"{about.file}: its checksum is not the manifest's"]
+    return data, []
+
+
 def _kept(folder: Path, app: str) -> Kept:
     verified = (folder / _VERIFIED).exists()
     try:
@@ -346,16 +397,19 @@ def _spoiled(path: Path) -> str:
 
 def _misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
     """What a glance at the files shows, without reading them."""
-    for volume in manifest.volumes:
+    lengths = [(volume.file, volume.compressed) for volume in manifest.volumes]
+    if manifest.secrets is not None:
+        lengths.append((manifest.secrets.file, manifest.secrets.size))
+    for name, length in lengths:
         try:
-            found = (folder / volume.file).lstat()
+            found = (folder / name).lstat()
         except OSError as error:
-            yield f"{volume.file}: {error.strerror or error}"
+            yield f"{name}: {error.strerror or error}"
             continue
         if not stat.S_ISREG(found.st_mode):
-            yield f"{volume.file}: it is no plain file"
-        elif found.st_size != volume.compressed:
-            yield f"{volume.file}: {found.st_size} bytes, not {volume.compressed}"
+            yield f"{name}: it is no plain file"
+        elif found.st_size != length:
+            yield f"{name}: {found.st_size} bytes, not {length}"
 
 
 def _manifest(path: Path) -> Manifest:

@@ -71,8 +71,10 @@ class Abra:
         )
 
     @staticmethod
-    def upgrade_argv(domain: str, version: str) -> tuple[str, ...]:
-        """The arguments of `abra app upgrade` for exactly one version."""
+    def upgrade_argv(domain: str, version: str, *, live: str | None) -> tuple[str, ...]:
+        """The arguments that lead to exactly one version; `app upgrade` refuses one that is `live` in part already."""
+        if live == version:
+            return ("app", "deploy", domain, version, "--force", "--no-input")
         return ("app", "upgrade", domain, version, "--no-input")
 
     @staticmethod

@@ -9,7 +9,7 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlencode
@@ -180,22 +180,27 @@ class Engine:
         path: str,
         query: Mapping[str, Json] | None = None,
         *,
+        method: str = "GET",
+        body: Json = None,
         seconds: float,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Get a long answer in pieces, on a connection of its own; never more than one piece in memory.
 
         `seconds` bounds the silence between two pieces. Unlike `lines` it raises where it was cancelled or broke
         off: a part of an archive must not pass for the whole.
         """
         connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
+        request = _Request(method, self._query(path, query), body, {})
         try:
-            with self._exact("GET", path):
-                response = self._send(connection, _Request("GET", self._query(path, query), None, {}))
+            with self._exact(method, path):
+                response = self._send(connection, request)
+            with response:  # one without a length took the connection along: closing that would not be enough
                 if response.status >= http.HTTPStatus.BAD_REQUEST:
-                    _accept("GET", path, Answer(response.status, response.read(BODY_LIMIT), path))
-            while piece := self._piece(response, path):
-                yield piece
+                    said = self._piece(response, method, path, BODY_LIMIT)
+                    _accept(method, path, Answer(response.status, said, path))
+                while piece := self._piece(response, method, path):
+                    yield piece
         finally:
             connection.close()
 
@@ -274,9 +279,11 @@ class Engine:
             pong.read(4096)
             self._prefix = _prefix(pong.headers.get("Api-Version", ""))
 
-    def _piece(self, response: http.client.HTTPResponse, path: str) -> bytes:
-        with self._exact("GET", path):
-            return response.read(STREAM_PIECE)
+    def _piece(
+        self, response: http.client.HTTPResponse, method: str, path: str, size: int = STREAM_PIECE
+    ) -> bytes:
+        with self._exact(method, path):
+            return response.read(size)
 
     def _sent(self, connection: UnixConnection, piece: bytes, path: str) -> bool:
         with self._exact("PUT", path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.flows.history import under_way
+from ccci_upgrade.model.openrun import Situation, commands_of, read_open
 from ccci_upgrade.model.run import Run, to_json
 from ccci_upgrade.ui.envelope import plan_json
 
@@ -44,7 +45,7 @@ def status(found: Status) -> dict[str, object]:
     return {
         "apps": apps,
         "leases": [_lease(each) for each in found.leases],
-        "open_runs": [_open_run(run) for run in found.open_runs],
+        "open_runs": [_open_run(run, found.situations.get(run.run_id)) for run in found.open_runs],
         "damaged_lines": found.damaged,
     }
 
@@ -136,10 +137,11 @@ def _lease(each: ServerLease) -> dict[str, object]:
     }
 
 
-def _open_run(run: Run) -> dict[str, object]:
-    phase = run.phases[-1].name if run.phases else "opened"
+def _open_run(run: Run, found: Situation | None) -> dict[str, object]:
     return to_json(run) | {
-        "phase": phase,
+        "phase": read_open(run).phase,
         "under_way": under_way(run),
-        "what_can_be_done": [f"ccci-upgrade health {run.app}"],
+        "now": list(found.now) if found else [],
+        "stopped": list(found.down) if found else [],
+        "what_can_be_done": commands_of(found) if found else [f"ccci-upgrade health {run.app}"],
     }

@@ -11,6 +11,7 @@ from rich.text import Text
 from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, fold
+from ccci_upgrade.model.openrun import Situation
 from ccci_upgrade.model.plan import ImageJump, Plan
 from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.run import UPGRADE, Run
@@ -198,6 +199,19 @@ def _evidence(run: Run) -> Iterator[Block]:
             yield line(evidence.text, "", 2)
     if run.failed_state is not None:
         yield line(f"the state that was replaced is kept as snapshot {run.failed_state}", "", 2)
+
+
+def open_run_screen(found: Situation) -> Iterator[Block]:
+    """A run that never ended: what it was, where it was, and what is true now."""
+    run = found.open.run
+    yield Line()
+    yield line(f"{run.app}: run {run.run_id} never ended", "bold")
+    yield line(
+        f"{run.command} {versions(run.from_version, run.to_version)}, by {run.operator} on {run.host}", "", 2
+    )
+    yield line(f"it was at `{found.open.phase}`; now:", "", 2)
+    for text in found.now:
+        yield line(text, "", 4)
 
 
 def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:

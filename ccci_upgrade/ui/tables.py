@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ccci_upgrade.model.openrun import commands_of
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.layout import Block, Grid, Line
@@ -15,6 +16,7 @@ from ccci_upgrade.ui.screens import (
     command,
     line,
     notes_screen,
+    open_run_screen,
     remedy,
     step,
     versions,
@@ -51,6 +53,10 @@ def status(found: Status) -> Iterator[Block]:
     yield from _at_work(found)
     yield from _not_recorded(found.apps)
     yield from _problems(found.apps)
+    for each in found.situations.values():
+        yield from open_run_screen(each)
+        for text in commands_of(each):
+            yield command(text, 4)
     newer = [row for row in found.apps if row.upgrades]
     if newer:
         yield Line()

@@ -134,7 +134,7 @@ def test_no_abra_at_all_says_which_setting_names_it(bench: Bench) -> None:
 
 def test_an_upgrade_names_app_and_version_and_never_asks() -> None:
     """Exactly one version, no prompt."""
-    assert Abra.upgrade_argv("keycloak.ci.example.org", "1.1.0+25.1.0") == ARGUMENTS
+    assert Abra.upgrade_argv("keycloak.ci.example.org", "1.1.0+25.1.0", live="1.0.0+25.0.0") == ARGUMENTS
 
 
 def test_a_backup_is_asked_for_without_questions(bench: Bench) -> None:

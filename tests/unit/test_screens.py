@@ -184,7 +184,7 @@ def statuses(draw: st.DrawFn) -> Status:
     leases = draw(
         st.lists(st.builds(ServerLease, server=foreign, standing=st.none() | standings), max_size=2)
     )
-    return Status(apps=rows, leases=tuple(leases), open_runs=(), damaged=0, errors=())
+    return Status(apps=rows, leases=tuple(leases), open_runs=(), situations={}, damaged=0, errors=())
 
 
 everything: st.SearchStrategy[list[Block]] = st.one_of(

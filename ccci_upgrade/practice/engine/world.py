@@ -13,6 +13,7 @@ from ccci_upgrade.practice.engine.events import Events
 from ccci_upgrade.practice.engine.images import Images
 from ccci_upgrade.practice.engine.things import (
     Container,
+    Exec,
     Faults,
     Kept,
     Mount,
@@ -56,6 +57,7 @@ class World:
         self.containers: dict[str, Container] = {}
         self.configs: dict[str, Kept] = {}
         self.secrets: dict[str, Kept] = {}
+        self.execs: dict[str, Exec] = {}
         self.networks: dict[str, Network] = {}
         self.volumes: dict[str, Volume] = {}
         self.dirty: dict[str, None] = {}
@@ -232,6 +234,7 @@ class World:
         """Forget a container and what it wrote outside its volumes."""
         if self.containers.pop(container.id, None) is not None:
             shutil.rmtree(self.folder / "roots" / container.id, ignore_errors=True)
+            self.execs = {key: each for key, each in self.execs.items() if each.container is not container}
             self.tell(container, "destroy")
             self.clockwork.touch()
 
