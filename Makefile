@@ -14,7 +14,7 @@ test: $(STAMP)  ## lint, types and every test this machine can run
 fast: $(STAMP)  ## the tests that need no Engine
 	$(BIN)/python -m pytest -m "not swarm and not slow" $(PYTEST_ARGS)
 
-test-real: $(STAMP)  ## real Keycloak and MariaDB, and full sizes; root, ten minutes, 3 GB in ~/.cache/ccci-upgrade-tests
+test-real: $(STAMP)  ## real Keycloak and MariaDB, and full sizes; root, fifteen minutes, 3 GB in ~/.cache/ccci-upgrade-tests
 	$(BIN)/python -m tests.real.images
 	$(BIN)/python -m pytest -m real
 

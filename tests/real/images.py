@@ -36,6 +36,7 @@ _TOOLS = {
     "tar": "tar",
     "unshare": "util-linux",
 }
+_PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 _SECONDS = 900.0
 _USELESS = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
 
@@ -103,7 +104,9 @@ def missing() -> list[str]:
     lacks = harness.missing()
     if not all(image.tar.exists() for image in IMAGES):
         lacks += [
-            f"{tool} (package {package})" for tool, package in _TOOLS.items() if shutil.which(tool) is None
+            f"{tool} (package {package})"
+            for tool, package in _TOOLS.items()
+            if shutil.which(tool, path=_PATH) is None
         ]
     return lacks
 
@@ -168,8 +171,8 @@ def _lay_keycloak(version: str, root: Path) -> None:
     _run(
         "tar", "-xf", str(_distribution(version)), "-C", str(home), "--strip-components=1", "--no-same-owner"
     )
-    build = f"mount -t proc proc {root}/proc && exec chroot {root} /opt/keycloak/bin/kc.sh build --db=mariadb"
-    _run("unshare", "-m", "--propagation", "private", "sh", "-c", build)
+    build = 'mount -t proc proc "$0/proc" && exec chroot "$0" /opt/keycloak/bin/kc.sh build --db=mariadb'
+    _run("unshare", "-m", "--propagation", "private", "sh", "-c", build, str(root))
     _run("chown", "-R", "1000:0", str(home))
 
 
@@ -212,7 +215,14 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def _run(*argv: str) -> None:
-    ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
+    ran = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PATH": _PATH},
+        timeout=_SECONDS,
+    )
     said = (ran.stdout + ran.stderr).decode(errors="replace")
     assert ran.returncode == 0, f"{' '.join(argv)} failed (exit {ran.returncode}):\n{said[-3000:]}"
 
