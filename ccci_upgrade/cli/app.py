@@ -47,6 +47,10 @@ OnFailure = Annotated[
         "back where this run has a verified snapshot.",
     ),
 ]
+Passphrase = Annotated[
+    bool,
+    typer.Option("--passphrase", help="Ask for a passphrase, and keep the app's secrets with the snapshot."),
+]
 Ack = Annotated[
     list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
 ]
@@ -151,6 +155,7 @@ def upgrade(
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a bad verdict.")] = False,
     lease_wait: LeaseWait = 0,
     on_failure: OnFailure = None,
+    passphrase: Passphrase = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run of APP that never ended, of whatever command.")
     ] = False,
@@ -181,6 +186,7 @@ def upgrade(
         keep_going=keep_going,
         lease_wait=lease_wait,
         on_failure=on_failure,
+        passphrase=passphrase,
         offline=offline,
     )
     raise typer.Exit(commands.upgrade(shared, request))

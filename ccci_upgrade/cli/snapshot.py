@@ -51,6 +51,12 @@ def create(
         typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
     ],
     *,
+    passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase", help="Ask for a passphrase, and keep the app's secrets with the snapshot."
+        ),
+    ] = False,
     json: Json = False,
     no_input: NoInput = False,
 ) -> None:
@@ -60,9 +66,12 @@ def create(
     def work(call: commands.Call) -> Exit:
         from ccci_upgrade.flows import snapshot as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
 
         host = commands.open_for(call)
-        done, code = flow.create(host, host.find(tuple(apps)), call.terminal)
+        person = prompter(call.terminal, no_input=call.no_input)
+        asker = person if passphrase else None
+        done, code = flow.create(host, host.find(tuple(apps)), call.terminal, asker=asker)
         errors = [each.error for each in done if each.error is not None]
         for error in errors:
             call.terminal.error(error)

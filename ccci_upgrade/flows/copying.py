@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.keptsecrets import Recipients, keep_secrets
+from ccci_upgrade.model.keptsecrets import KeptSecrets
 from ccci_upgrade.model.snapshot import Kind, Manifest, ServiceFact, VolumeCopy, warnings
 from ccci_upgrade.model.snapshotscope import Source
 from ccci_upgrade.model.swarm import Stack
@@ -26,6 +29,8 @@ class Copying:
         self.id = snapshot
         self.manifest: Manifest | None = None
         self.sizes: dict[str, int] = {}
+        self.secrets: tuple[KeptSecrets, bytes] | None = None
+        self._recipients: tuple[str, ...] = ()
         self._ground = ground
         self._kind = kind
         self._while_running = while_running
@@ -53,6 +58,15 @@ class Copying:
             )
         return f"{len(sources)} volumes, {in_words(size)}"
 
+    def keep_secrets(self, stack: Stack, to: Recipients) -> str:
+        """Read the app's secrets from its running containers and encrypt them; they are written with the copy."""
+        kept, data = keep_secrets(self._ground.host, stack, to)
+        self._recipients = to.keys
+        self.secrets = (kept, data) if data else None
+        for each in kept.unread:
+            self._ground.reporter.note(f"secret {each.swarm_name} is not kept: {each.reason}")
+        return f"{len(kept.secrets)} kept, {len(kept.unread)} not"
+
     def copy(self, sources: tuple[Source, ...], stack: Stack, codes: Codes, still: Callable[[], None]) -> str:
         """Copy and seal; `still` raises where the app was not left alone meanwhile: then nothing is kept."""
         began = clock.ticks()
@@ -61,7 +75,8 @@ class Copying:
             copies = tuple(self._copy_one(writing, at, source) for at, source in enumerate(sources))
             self._ground.stop_if_pressed()
             still()
-            self.manifest = writing.seal(self._describe(copies, stack, codes))
+            about = writing.secrets(*self.secrets, self._recipients) if self.secrets else None
+            self.manifest = writing.seal(replace(self._describe(copies, stack, codes), secrets=about))
         finally:
             writing.drop()
         size, kept = in_words(self.manifest.size), in_words(self.manifest.compressed)

@@ -63,10 +63,13 @@ class Opened:
 
 def recipients_for(config: Config, app: str = "", asker: Asker | None = None) -> Recipients | None:
     """Whom to encrypt for: the configured keys, else a passphrase typed by whoever is there; None for nobody."""
-    if config.age_recipients:
-        return Recipients(keys=config.age_recipients)
-    if asker is None or not asker.interactive:
-        return None
+    if asker is not None and not asker.interactive:
+        raise TerminalError(
+            "a passphrase can only be typed at a terminal",
+            hint="leave out `--passphrase`; `age_recipients` in ccci-upgrade.toml needs nobody to type anything",
+        )
+    if asker is None:
+        return Recipients(keys=config.age_recipients) if config.age_recipients else None
     typed = asker.new_passphrase(app)
     return Recipients(passphrase=typed) if typed else None
 

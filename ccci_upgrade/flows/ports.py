@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ccci_upgrade.flows.keptsecrets import Asker
 from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.finding import Finding
 from ccci_upgrade.model.plan import Plan
@@ -39,12 +40,8 @@ class Reporter(Protocol):
         """A run ended, or came to a verdict that something may still be done about."""
 
 
-class Prompter(Protocol):
+class Prompter(Asker, Protocol):
     """Is asked. Every method raises TerminalError or answers no where nobody can be asked."""
-
-    @property
-    def interactive(self) -> bool:
-        """Whether there is somebody at a terminal."""
 
     def acknowledge(self, app: str, finding: Finding) -> bool:
         """Show a finding's evidence and have the app's name typed."""

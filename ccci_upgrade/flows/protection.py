@@ -43,5 +43,7 @@ def read_protection(host: Host, app: App, stack: Stack) -> Protection:
         remote=not host.local,
         last={volume.name: volume.size for volume in last.volumes} if last else {},
         last_id=last.id if last else "",
+        secrets=tuple(sorted({name for service in stack.services for name in service.secrets})),
+        recipient=bool(host.config.age_recipients),
         databases=frozenset(s.volume.name for s in scope.sources if is_database(s.service.image)),
     )

@@ -11,6 +11,7 @@ from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.copying import Copying, last_good
 from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.keptsecrets import Recipients
 from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.quiesce import Quiesced, wait_healthy
 from ccci_upgrade.flows.steps import Progress, Step
@@ -57,8 +58,14 @@ class Saving:
         copies: int,
         accepted: frozenset[str] = frozenset(),
         baseline: Baseline | None = None,
+        secrets_for: Recipients | None = None,
     ) -> None:
-        """Nothing is looked at yet. `copies` must have room on the disk; `accepted` are acknowledged findings."""
+        """Nothing is looked at yet.
+
+        `copies` must have room on the disk; `accepted` are acknowledged findings; `secrets_for` whoever may open
+        the secrets that are kept with the copy.
+        """
+        self._secrets_for = secrets_for
         self._ground = ground
         self._while_running = while_running
         self._copies = copies
@@ -90,10 +97,22 @@ class Saving:
         held = self._ground.or_interrupted
         return (
             Step(id="look", title="wait until it is settled", act=lambda: held(self._look)),
+            *self._keeping_secrets(),
             *(() if self._while_running else stopping),
             Step(id=COPY, title="copy its volumes", act=lambda: held(self._copy)),
             Step(id=CHECK, title="read the snapshot back", act=lambda: held(self._check)),
         )
+
+    def _keeping_secrets(self) -> tuple[Step, ...]:
+        """Only a running container can tell its secrets, so this comes before it is stopped."""
+        to = self._secrets_for
+        if to is None:
+            return ()
+
+        def act() -> str:
+            return self.copying.keep_secrets(self._looked().before, to)
+
+        return (Step(id="secrets", title="keep its secrets", act=lambda: self._ground.or_interrupted(act)),)
 
     def back(self) -> Step:
         """Bring the replicas back where they were taken and nothing else has brought them back."""
@@ -172,7 +191,7 @@ class Saving:
             raise NotReadyError(
                 f"the snapshot is suspicious: {'; '.join(odd)}",
                 hint=f"look at the app's data; where this is right, say `--ack {SUSPECT}`",
-                code=SUSPECT,
+                code="snapshot-suspect",
             )
         return said
 

@@ -16,6 +16,7 @@ from ccci_upgrade.flows.ground import (
 )
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.keptsecrets import Asker, Recipients, recipients_for
 from ccci_upgrade.flows.lease import hold
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.protection import copied_running
@@ -40,8 +41,14 @@ class Made:
     error: CcciError | None
 
 
-def create(host: Host, apps: tuple[App, ...], reporter: Reporter) -> tuple[tuple[Made, ...], Exit]:
-    """Take a snapshot of each app, one after another; the first that fails ends the row."""
+def create(
+    host: Host, apps: tuple[App, ...], reporter: Reporter, *, asker: Asker | None = None
+) -> tuple[tuple[Made, ...], Exit]:
+    """Take a snapshot of each app, one after another; the first that fails ends the row.
+
+    `asker` is asked for a passphrase for their secrets, where no recipient is configured.
+    """
+    secrets_for = {app.name: recipients_for(host.config, app.name, asker) for app in apps}
     done: list[Made] = []
     words = " ".join((SNAPSHOT, *(app.name for app in apps)))
     with (
@@ -52,21 +59,24 @@ def create(host: Host, apps: tuple[App, ...], reporter: Reporter) -> tuple[tuple
         held = Held(lease=lease, lock=lock, interrupts=interrupts)
         for app in apps:
             refuse_open(host, app)
-            done.append(create_one(host, app, held=held, reporter=reporter))
+            to = secrets_for[app.name]
+            done.append(create_one(host, app, held=held, reporter=reporter, secrets_for=to))
             code = exit_of(done[-1].run)
             if code is not Exit.OK:
                 return tuple(done), code
     return tuple(done), Exit.OK
 
 
-def create_one(host: Host, app: App, *, held: Held, reporter: Reporter) -> Made:
+def create_one(
+    host: Host, app: App, *, held: Held, reporter: Reporter, secrets_for: Recipients | None = None
+) -> Made:
     """Walk the steps and record them. Raises only where the journal cannot be opened."""
     version = host.swarm.stack(app.stack).label("version")
     plan = replace(no_plan(app, command=SNAPSHOT), from_version=version)
     snapshot = new_snapshot_id()
     record = replace(new_run(host, plan), snapshot=snapshot)
     ground = open_ground(host, app, record, held=held, reporter=reporter)
-    saving = Saving(ground, snapshot, while_running=copied_running(app), copies=1)
+    saving = Saving(ground, snapshot, while_running=copied_running(app), copies=1, secrets_for=secrets_for)
     try:
         walked = ground.walk(_steps(saving))
     except BaseException:  # a bug of ours must not leave the app down

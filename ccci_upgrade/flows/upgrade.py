@@ -10,6 +10,7 @@ from ccci_upgrade.flows.gates import Gated, Planned, Result, gated
 from ccci_upgrade.flows.ground import Held, exit_of, new_run
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
+from ccci_upgrade.flows.keptsecrets import recipients_for
 from ccci_upgrade.flows.lease import LeaseTakenError, hold
 from ccci_upgrade.flows.look import Depth, look, look_at_versions
 from ccci_upgrade.flows.ports import Prompter, Reporter
@@ -42,6 +43,7 @@ class Request:
     offline: bool = False
     lease_wait: float = 0.0
     on_failure: OnFailure | None = None
+    passphrase: bool = False
 
 
 def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
@@ -56,6 +58,8 @@ def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
 def plan_app(host: Host, app: App, request: Request, acknowledged: frozenset[str]) -> Planned:
     """Read one app's facts and make its plan."""
     facts = look(host, app, Depth(to=request.to, offline=request.offline))
+    if request.passphrase:
+        facts = replace(facts, protection=replace(facts.protection, recipient=True))
     return Planned(facts=facts, plan=make_plan(facts, find(facts), acknowledged))
 
 
@@ -79,6 +83,8 @@ def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Promp
             if passed.exit is not Exit.OK:
                 return passed
             choice = Choice(said=request.on_failure, ask=prompter.undo if prompter.interactive else None)
+            to = recipients_for(host.config, apps[0].name, prompter if request.passphrase else None)
+            choice = replace(choice, secrets_for=to)
             with Interrupts() as interrupts:
                 held = Held(lease=lease, lock=lock, interrupts=interrupts)
                 return _act(host, request, passed, held=held, reporter=reporter, choice=choice)

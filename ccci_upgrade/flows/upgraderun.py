@@ -24,6 +24,7 @@ from ccci_upgrade.flows.keeping import (
     remembered,
     remembered_seconds,
 )
+from ccci_upgrade.flows.keptsecrets import Recipients
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.pulling import pull_images
 from ccci_upgrade.flows.quiesce import Quiesced, as_noted
@@ -49,13 +50,16 @@ OnFailure = Literal["rollback", "leave"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Who decides after a bad verdict: what was said on the command line, else `ask`, else the rule.
+    """What a person decides: for whom secrets are kept, and what is done after a bad verdict.
+
+    That is what was said on the command line, else `ask`, else the rule.
 
     `ask` is None where nobody can be asked; then it is undone where this run has a verified snapshot.
     """
 
     said: OnFailure | None = None
     ask: Callable[[Card], bool] | None = None
+    secrets_for: Recipients | None = None
 
     def undo(self, card: Card) -> bool:
         """Whether to go back."""
@@ -180,6 +184,7 @@ class _UpgradeRun:
             copies=2,
             accepted=self._plan.acknowledged,
             baseline=self._baseline,
+            secrets_for=self._choice.secrets_for,
         )
 
     def _forward(self) -> Task:

@@ -31,7 +31,8 @@ class Protection:
 
     `refused` are mounts that cannot be copied, in words; `sizes` bytes by volume, without those the Engine could
     not tell (`unknown`); `free` bytes where snapshots go, `reserve` those that must stay; `last` bytes by volume
-    in the last snapshot; `databases` are the volumes of databases.
+    in the last snapshot; `databases` are the volumes of databases; `secrets` those that services mount, by their
+    names in the Swarm, `recipient` whether the configuration says for whom they are encrypted.
     """
 
     protect: Protect = Protect.NOTHING
@@ -44,6 +45,8 @@ class Protection:
     last: dict[str, int] = field(default_factory=dict)
     last_id: str = ""
     databases: frozenset[str] = frozenset()
+    secrets: tuple[str, ...] = ()
+    recipient: bool = False
 
     @property
     def stops(self) -> bool:

@@ -339,16 +339,18 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_configured_keys_come_first_then_a_passphrase_then_nobody(tmp_path: Path) -> None:
-    """Nobody at a terminal is nobody; so is somebody who presses Enter."""
+    """Who asked for a passphrase is asked; whoever presses Enter keeps none; without a terminal it is refused."""
     public, _ = pair()
     file = tmp_path / "c.toml"
     file.write_text(f'[snapshots]\nage_recipients = ["{public}"]\n')
     plain = replace(read_config(file), age_recipients=())
 
-    assert recipients_for(read_config(file), APP, Typing("x")) == Recipients(keys=(public,))
+    assert recipients_for(read_config(file), APP) == Recipients(keys=(public,))
+    assert recipients_for(read_config(file), APP, Typing("x")) == Recipients(passphrase="x")
     assert recipients_for(plain, APP, Typing(PASSPHRASE)) == Recipients(passphrase=PASSPHRASE)
     assert recipients_for(plain, APP, Typing(None)) is None
-    assert recipients_for(plain, APP, Typing(PASSPHRASE, interactive=False)) is None
+    with pytest.raises(TerminalError):
+        recipients_for(plain, APP, Typing(PASSPHRASE, interactive=False))
     assert recipients_for(plain) is None
 
 

@@ -8,9 +8,7 @@ from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.findings import host, recipe, state
 from ccci_upgrade.model.snapshot import Manifest
 
-DATA_LOSS, DATA_NOT_RESTORED, SNAPSHOT_MISSING = "data-loss", "data-not-restored", "snapshot-missing"
-
-ACK_KINDS = frozenset({DATA_LOSS, DATA_NOT_RESTORED})
+ACK_KINDS = frozenset({"data-loss", "data-not-restored"})
 """Ids that can be acknowledged on a way back."""
 
 
@@ -44,7 +42,7 @@ def find(facts: Facts, back: Back) -> Iterator[Finding]:
 
 def _loss(facts: Facts, back: Back, manifest: Manifest) -> Finding:
     return Finding(
-        id=DATA_LOSS,
+        id="data-loss",
         severity=Severity.ACK,
         title=f"what was written since the snapshot of {manifest.taken} goes",
         evidence=(
@@ -58,7 +56,7 @@ def _loss(facts: Facts, back: Back, manifest: Manifest) -> Finding:
 
 def _not_restored(facts: Facts, back: Back) -> Finding:
     return Finding(
-        id=DATA_NOT_RESTORED,
+        id="data-not-restored",
         severity=Severity.ACK,
         title="the data stays as it is, and an older version may break it or hide that it cannot read it",
         evidence=(
@@ -71,7 +69,7 @@ def _not_restored(facts: Facts, back: Back) -> Finding:
 
 def _missing(facts: Facts, back: Back) -> Finding:
     return Finding(
-        id=SNAPSHOT_MISSING,
+        id="snapshot-missing",
         severity=Severity.BLOCK,
         title=f"there is no verified snapshot of {back.version} here: version and data go back together",
         evidence=back.others or ("there are no snapshots of this app on this machine",),

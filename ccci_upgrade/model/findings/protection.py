@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding, Severity
-from ccci_upgrade.model.protection import NO_SNAPSHOT, SUSPECT, Protect, Protection
+from ccci_upgrade.model.findings.secrets import secrets_not_kept
+from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.snapshot import suspicious
 from ccci_upgrade.text import in_words
 
@@ -16,7 +17,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         return
     if protection.refused:
         yield Finding(
-            id=NO_SNAPSHOT,
+            id="no-snapshot",
             severity=Severity.ACK,
             title="its data cannot be copied before the upgrade",
             evidence=protection.refused,
@@ -26,6 +27,9 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from _space(facts, protection)
     yield from _far(facts, protection)
     yield from _odd(facts, protection)
+    secrets = secrets_not_kept(protection.secrets, has_recipient=protection.recipient)
+    if secrets is not None and protection.protect is Protect.STOPPED:
+        yield secrets
 
 
 def _space(facts: Facts, protection: Protection) -> Iterator[Finding]:
@@ -69,7 +73,7 @@ def _odd(facts: Facts, protection: Protection) -> Iterator[Finding]:
     )
     if lines and protection.protect is Protect.STOPPED:
         yield Finding(
-            id=SUSPECT,
+            id="snapshot-suspect",
             severity=Severity.ACK,
             title="there is less data than there should be",
             evidence=lines,
