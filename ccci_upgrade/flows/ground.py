@@ -20,7 +20,7 @@ from ccci_upgrade.model.run import GOING_BACK, Run
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, Outcome
 from ccci_upgrade.process import this_boot, this_host
 from ccci_upgrade.redact import Masker, secret_values
-from ccci_upgrade.store.journal import Journal
+from ccci_upgrade.store.journal import Journal, read_all
 from ccci_upgrade.store.snapshots import Store
 
 
@@ -64,6 +64,12 @@ class Ground:
     def store(self) -> Store:
         """Where this Swarm's snapshots are."""
         return Store(self.host.config.state_dir, self.host.cluster.id)
+
+    @property
+    def earlier(self) -> tuple[Run, ...]:
+        """What was done on this Swarm from this machine, this run included, oldest first."""
+        runs = read_all(self.host.config.state_dir).runs
+        return tuple(run for run in runs if run.cluster == self.host.cluster.id)
 
     @property
     def interrupted(self) -> bool:
