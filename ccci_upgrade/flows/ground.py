@@ -13,6 +13,7 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.lease import Lease
 from ccci_upgrade.flows.ports import Reporter
+from ccci_upgrade.flows.sharedruns import SharedJournal
 from ccci_upgrade.flows.steps import Step, Walked, walk
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.plan import Plan
@@ -110,7 +111,7 @@ class Ground:
 
 def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
     """Open the journal for a run; NotReadyError where it cannot be written."""
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
     return Ground(
         host=host,
         app=app,
@@ -124,15 +125,19 @@ def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Repo
 
 
 def reopen_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
-    """Take up a run that another process left open; its journal goes on under the same id."""
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    """Take up a run that another process left open; its journal goes on under the same id.
+
+    One that began on another machine is written down here first.
+    """
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
+    known = any(run.run_id == record.run_id for run in read_all(host.config.state_dir).runs)
     return Ground(
         host=host,
         app=app,
         held=held,
         reporter=reporter,
         journal=journal,
-        folder=journal.reopen(record),
+        folder=journal.reopen(record) if known else journal.open(record),
         record=record,
         masker=_masker(app),
     )

@@ -40,14 +40,15 @@ def finish(
             code="open-run",
         )
     ground = reopen_ground(host, app, found.open.run, held=held, reporter=reporter)
-    run = _finished(ground, found.open, way, choice)
+    run = _finished(ground, found, way, choice)
     return Result(runs=(run,), plans=(), exit=exit_of(run))
 
 
-def _finished(ground: Ground, found: OpenRun, way: Way, choice: Choice) -> Run:
+def _finished(ground: Ground, seen: Situation, way: Way, choice: Choice) -> Run:
+    found = seen.open
     if way is Way.ACCEPT:
         return _accepted(ground, found)
-    if found.harmless:
+    if found.harmless or (seen.untouched and way is Way.UNDO):
         return _put_back(ground, found, way)
     if found.run.command in GOING_BACK and (found.undoing or (way is Way.UNDO and found.restoring)):
         return _undo_restore(ground, found)
@@ -91,6 +92,12 @@ def _go_back(ground: Ground, found: OpenRun) -> Run:
     kept = _kept(ground, run.snapshot)
     if run.command == UPGRADE and not facts.holds_data:
         kept = None
+    elif run.snapshot is not None and kept is None and facts.holds_data:
+        raise NotReadyError(
+            f"the snapshot {run.snapshot} is not on this machine: run {run.run_id} began on {run.host}",
+            hint=f"take it back there, or copy its folder here; or go on: ccci-upgrade upgrade {run.app} --resume",
+            code="snapshot-elsewhere",
+        )
     failed = found.failed_state or new_snapshot_id()
     return run_back(ground, facts, kept, to=version, failed_state=failed if kept else None, noted=found.noted)
 

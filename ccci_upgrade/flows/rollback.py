@@ -28,7 +28,7 @@ from ccci_upgrade.flows.saving import SICK, Baseline
 from ccci_upgrade.flows.steps import Step
 from ccci_upgrade.flows.undoing import Undoing, Way, backward
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.facts import Facts, ImageFact, ImagePlace
 from ccci_upgrade.model.findings.goingback import ACK_KINDS, Back, find
 from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.next_steps import next_steps_back
@@ -37,6 +37,7 @@ from ccci_upgrade.model.run import GOING_BACK, RESTORE, ROLLBACK, UNDO, UPGRADE,
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.store.snapshots import Kept, Store
+from ccci_upgrade.tools.volumes import image_id
 
 LOCK_SECONDS = 10.0
 
@@ -142,6 +143,8 @@ def _planned(host: Host, app: App, request: BackRequest) -> _Back:
     kept = chosen
     if kept is None and facts.holds_data and not request.version_only:
         kept = _newest_of(host, app, version)
+    ids = _images(kept or _newest_of(host, app, version))
+    facts = replace(facts, images=tuple(_here(host, fact, ids) for fact in facts.images))
     back = Back(
         version=version,
         manifest=kept.manifest if kept else None,
@@ -208,6 +211,14 @@ def _images(kept: Kept | None) -> dict[str, str]:
     """Local ids by reference, as a snapshot of that version has them."""
     services = kept.manifest.services if kept and kept.manifest else ()
     return {bare_image(each.image): each.image_id for each in services}
+
+
+def _here(host: Host, fact: ImageFact, ids: dict[str, str]) -> ImageFact:
+    """An image that lost its name and is kept by its id is here: its name is given back before abra acts."""
+    identity = ids.get(fact.image, "")
+    if fact.place is ImagePlace.LOCAL or not identity or not image_id(host.swarm.engine, identity):
+        return fact
+    return ImageFact(image=fact.image, place=ImagePlace.LOCAL, detail=identity)
 
 
 def _store(host: Host) -> Store:

@@ -259,8 +259,10 @@ def _data(plan: Plan) -> Iterator[Block]:
     if protection.protect is Protect.NOTHING:
         return
     volumes = len(protection.sizes) + len(protection.unknown)
-    size = in_words(protection.size) + (" and more" if protection.unknown else "")
-    text = f"{size} in {volumes} {'volume' if volumes == 1 else 'volumes'}"
+    size = f"{in_words(protection.size)} in " if protection.sizes else ""
+    text = f"{size}{volumes} {'volume' if volumes == 1 else 'volumes'}"
+    if protection.unknown:
+        text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
     elif NO_SNAPSHOT in plan.acknowledged:
