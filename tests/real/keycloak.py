@@ -12,8 +12,8 @@ from tests.swarm.harness import Engine
 from tests.swarm.host import Host
 
 _ROOT = Path(__file__).parents[2]
-_UP_SECONDS = 300.0
-"""For a first start, which makes the database's tables."""
+_UP_SECONDS = 900.0
+"""For a first start, which makes the database's tables: a minute, and far more on a machine with other work."""
 
 
 class Keycloak:
@@ -35,7 +35,10 @@ class Keycloak:
 
     def wait(self) -> None:
         """Wait until it runs in full and answers."""
-        self.engine.wait(self._up, f"keycloak did not come up\n{self.log()}", seconds=_UP_SECONDS)
+        try:
+            self.engine.wait(self._up, "keycloak did not come up", seconds=_UP_SECONDS)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\nand of its own:\n{self.log()}") from late
 
     def make_realm(self, name: str) -> None:
         """Make a realm, by the admin's own password."""

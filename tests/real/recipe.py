@@ -72,7 +72,7 @@ services:
     healthcheck:
       test: ["CMD-SHELL", 'mysqladmin -u root -p"$$(cat /run/secrets/db_root_password)" ping']
       interval: 2s
-      timeout: 5s
+      timeout: 20s
       retries: 15
       start_period: 30s
     deploy:
