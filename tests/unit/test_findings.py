@@ -21,6 +21,7 @@ from ccci_upgrade.model.findings import ACK_KINDS, find
 from ccci_upgrade.model.findings.host import DISK_NEEDED
 from ccci_upgrade.model.notes import make_note
 from ccci_upgrade.model.probe import ProbeResult
+from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.recipe import Moved
 from ccci_upgrade.model.swarm import Mount, Port, UpdateState
 from tests.builders import (
@@ -81,6 +82,11 @@ def variables(*uses: ComposeUse, old: str = "DOMAIN", new: str = "DOMAIN NEW_NAM
         new_sample=frozenset(new.split()),
         new=replace(compose(), uses=uses),
     )
+
+
+def data(*, protect: Protect = Protect.STOPPED, **known: object) -> Facts:
+    """The clean facts of an app whose data is copied first, and what is known of that."""
+    return replace(CLEAN, protection=Protection(protect=protect, **known))  # type: ignore[arg-type]
 
 
 def use(name: str = "NEW_NAME", *, default: bool) -> ComposeUse:
@@ -483,9 +489,52 @@ CASES = (
         ),
         word="sha256:000",
     ),
+    Case(
+        id="no-snapshot",
+        severity=Severity.ACK,
+        raised=data(refused=("app mounts /srv/data of the host",)),
+        word="/srv/data",
+        not_raised=(data(), data(protect=Protect.NOTHING, refused=("app mounts /srv/data of the host",))),
+    ),
+    Case(
+        id="disk-space:snapshot",
+        severity=Severity.BLOCK,
+        raised=data(sizes={"data": 600}, free=1299, reserve=100),
+        word="free",
+        not_raised=(data(sizes={"data": 600}, free=1300, reserve=100), data(sizes={"data": 600}, free=None)),
+    ),
+    Case(
+        id="remote-snapshot",
+        severity=Severity.ACK,
+        raised=data(sizes={"data": 10 * 1024**2}, remote=True, unknown=("cache",)),
+        word="cache",
+        not_raised=(data(), data(remote=True, protect=Protect.RUNNING)),
+    ),
+    Case(
+        id="snapshot-suspect",
+        severity=Severity.ACK,
+        raised=data(sizes={"data": 0}, databases=frozenset({"data"})),
+        word="volume data",
+        not_raised=(
+            data(sizes={"data": 1}, databases=frozenset({"data"})),
+            data(sizes={"data": 0}),
+            data(sizes={"data": 0}, databases=frozenset({"data"}), protect=Protect.RUNNING),
+        ),
+    ),
+    Case(
+        id="secrets-not-kept",
+        severity=Severity.WARN,
+        raised=data(secrets=("db_v1",)),
+        word="db_v1",
+        not_raised=(
+            data(secrets=("db_v1",), recipient=True),
+            data(),
+            data(secrets=("db_v1",), protect=Protect.RUNNING),
+        ),
+    ),
 )
 
-WITHOUT_SNAPSHOTS = frozenset(
+OF_UPGRADES = frozenset(
     {
         "undeployed", "updating-now", "dirty-recipe", "secret-missing", "image-unavailable",
         "config-not-bumped", "downgrade", "ambiguous-version", "lightweight-tag", "disk-space",
@@ -494,9 +543,10 @@ WITHOUT_SNAPSHOTS = frozenset(
         "host-port-start-first", "env-behind", "env-upstream", "other-owner", "busy",
         "notes-missing", "network-changed", "env-uncommitted", "tag-moved", "recipe-stale",
         "abra-unverified", "env-removed", "image-drift",
+        "no-snapshot", "remote-snapshot", "snapshot-suspect", "secrets-not-kept",
     }
 )  # fmt: skip
-"""Every finding that needs neither a snapshot nor a lock file, by what stands before its colon."""
+"""Every finding of an upgrade, by what stands before its colon."""
 
 
 def raised(seen: Facts, wanted: str) -> list[Finding]:
@@ -537,7 +587,7 @@ def test_every_finding_says_what_was_seen_and_what_to_do(case: Case) -> None:
 
 def test_every_finding_has_its_cases_here() -> None:
     """A new kind of finding is not raised anywhere before its cases are written."""
-    assert {case.id.split(":")[0] for case in CASES} == WITHOUT_SNAPSHOTS
+    assert {case.id.split(":")[0] for case in CASES} == OF_UPGRADES
 
 
 def test_ids_are_unique_within_a_plan() -> None:
