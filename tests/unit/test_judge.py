@@ -6,7 +6,7 @@ import pytest
 
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
-from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted
+from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted, vanished
 from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
@@ -233,3 +233,15 @@ def test_a_volume_of_a_snapshot_that_is_mounted_no_more_is_named() -> None:
     ):
         (line,) = not_mounted(copied, now)
         assert (line.service, line.text) == ("db", f"db: /var/lib/mysql {said}")
+
+
+def test_a_volume_that_is_away_is_named_only_where_it_was_there_and_is_still_mounted() -> None:
+    """Certificates' volume was never there in `BEFORE`; one that nothing mounts any more is somebody's decision."""
+    away = stack(service("db", image=DB_IMAGE, mounts=(DATA, CERTS, replace(CERTS, kind="bind"))))
+
+    assert list(vanished(BEFORE, BEFORE)) == []
+    assert list(vanished(BEFORE, replace(away, services=()))) == []
+    (line,) = vanished(BEFORE, away)
+    assert (line.service, line.text) == ("db", "db: volume stack_data was removed during the run")
+    bound = stack(service("db", image=DB_IMAGE, mounts=(replace(DATA, kind="bind"),)))
+    assert list(vanished(BEFORE, bound)) == []
