@@ -27,6 +27,7 @@ _UNIT = "tests/unit/test_"
 _FINDINGS = (f"{_UNIT}findings.py", f"{_UNIT}plan.py")
 TARGETS: dict[str, tuple[str, ...]] = {
     "ccci_upgrade/model/findings/__init__.py": _FINDINGS,
+    "ccci_upgrade/model/findings/goingback.py": (f"{_UNIT}goingback.py",),
     "ccci_upgrade/model/findings/host.py": _FINDINGS,
     "ccci_upgrade/model/findings/protection.py": _FINDINGS,
     "ccci_upgrade/model/findings/recipe.py": _FINDINGS,
@@ -35,9 +36,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ccci_upgrade/model/plan.py": (f"{_UNIT}plan.py", f"{_UNIT}saved_plan.py", f"{_UNIT}findings.py"),
     "ccci_upgrade/model/judge.py": (f"{_UNIT}judge.py",),
     "ccci_upgrade/model/verdict.py": (f"{_UNIT}verdict.py",),
-    "ccci_upgrade/model/look.py": (f"{_UNIT}converge.py",),
+    "ccci_upgrade/model/look.py": (f"{_UNIT}look.py", f"{_UNIT}converge.py"),
     "ccci_upgrade/model/converge.py": (f"{_UNIT}converge.py",),
     "ccci_upgrade/model/lease.py": (f"{_UNIT}lease.py",),
+    "ccci_upgrade/model/openrun.py": (f"{_UNIT}openrun.py",),
+    "ccci_upgrade/model/protection.py": (f"{_UNIT}goingback.py",),
     "ccci_upgrade/flows/gates.py": (f"{_UNIT}gates.py",),
 }
 """Each module and the tests that hold its rules."""

@@ -117,6 +117,7 @@ class Copying:
     def _pieces(self, source: Source) -> Iterator[bytes]:
         ground, name = self._ground, source.volume.name
         engine, image = ground.host.swarm.engine, source.service.image
+        volumes.must_be_there(engine, name)
         with volumes.carrier(engine, stack=ground.app.stack, image=image, volume=name) as container:
             yield from volumes.read(engine, container, cancelled=lambda: ground.interrupted)
 

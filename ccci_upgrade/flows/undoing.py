@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.acting import Acting, Task
 from ccci_upgrade.flows.copying import Copying
 from ccci_upgrade.flows.goals import goal_of, reached
-from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.ground import Ground, InterruptedRunError
 from ccci_upgrade.flows.keeping import name_images, remembered
 from ccci_upgrade.flows.quiesce import Quiesced, as_noted
 from ccci_upgrade.flows.saving import BACK, CHECK, QUIESCE, REPLICAS, Baseline
@@ -162,8 +162,12 @@ class Undoing:
     def _keep(self) -> str:
         """What is here now, good or not: undo can be undone until somebody drops it."""
         looked = self._looked()
-        said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
-        self.copying.check()
+        try:
+            said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
+            self.copying.check()
+        except CcciError:
+            self._stop_if_pressed()  # what fails after Ctrl-C failed because of it
+            raise
         return f"failed state {self._way.failed_state}: {said}"
 
     def _restore(self) -> str:
@@ -272,7 +276,9 @@ class Undoing:
         return self._quiesced
 
     def _stop_if_pressed(self) -> None:
-        self._ground.stop_if_pressed()
+        """Raise where Ctrl-C was pressed; of an upgrade that is taken back "nothing was changed" would be untrue."""
+        if self._ground.interrupted:
+            raise InterruptedRunError("interrupted before any data was put back")
 
 
 def backward(

@@ -501,6 +501,17 @@ CASES = (
         not_raised=(protected(), protected(Protect.NOTHING, refused=("app: /srv is a folder of the host",))),
     ),
     Case(
+        id="secrets-not-kept",
+        severity=Severity.WARN,
+        raised=protected(secrets=("k_db_v1", "k_admin_v1", "k_db_v1")),
+        word="docker secret inspect k_admin_v1",
+        not_raised=(
+            protected(secrets=("k_db_v1",), recipient=True),
+            protected(Protect.RUNNING, secrets=("k_db_v1",)),
+            protected(recipient=True),
+        ),
+    ),
+    Case(
         id="disk-space:snapshot",
         severity=Severity.BLOCK,
         raised=protected(sizes={"a": 100}, reserve=50, free=249),
@@ -547,7 +558,7 @@ KINDS = frozenset(
         "host-port-start-first", "env-behind", "env-upstream", "other-owner", "busy",
         "notes-missing", "network-changed", "env-uncommitted", "tag-moved", "recipe-stale",
         "abra-unverified", "env-removed", "image-drift", "no-snapshot", "remote-snapshot",
-        "snapshot-suspect", "unseen",
+        "snapshot-suspect", "secrets-not-kept", "unseen",
     }
 )  # fmt: skip
 """Every finding of an upgrade, by what stands before its colon."""
@@ -722,3 +733,27 @@ def test_a_target_whose_files_were_not_read_is_never_taken_for_clean() -> None:
     (found,) = raised(replace(CLEAN, new=None, problems=()), "compose-unreadable")
 
     assert (found.severity, found.evidence) == (Severity.ACK, ("no reason is known",))
+
+
+def test_where_nothing_can_be_copied_nothing_is_said_of_the_copy() -> None:
+    """Neither its size nor its way nor its secrets are of any matter then."""
+    more: dict[str, Any] = {"sizes": {"db": 0}, "databases": frozenset({"db"}), "secrets": ("s",)}
+    seen = protected(refused=("app: /srv is a folder of the host",), remote=True, free=0, reserve=1, **more)
+
+    assert [each.id for each in find(seen)] == ["no-snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("DOMAIN=x\nTYPE=keycloak:0.9.0+1\n", 2),
+        ("TYPE=keycloak:0.9.0+1\n", 1),
+        ("DOMAIN=x\nX=1\nRECIPE=keycloak:0.9.0+1\n", 3),
+        ("TYPE=keycloak:0.9.0+1\nRECIPE=keycloak:0.9.0+1\n", 2),
+    ],
+)
+def test_an_older_pin_is_shown_with_its_line(text: str, line: int) -> None:
+    """Whichever of its two names it has."""
+    (found,) = raised(replace(CLEAN, app=app(text)), "env-behind")
+
+    assert found.evidence[0].endswith(f".env:{line} pins 0.9.0+1")

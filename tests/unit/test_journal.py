@@ -47,6 +47,17 @@ def ended(begun: Run) -> Run:
     )
 
 
+def test_a_run_is_gone_on_with_in_its_own_folder(tmp_path: Path) -> None:
+    """By whoever ends it: nothing is opened a second time."""
+    folder = Journal(tmp_path, CLUSTER).open(run())
+    journal = Journal(tmp_path, CLUSTER)
+
+    assert journal.reopen(run()) == folder
+    journal.close(ended(run()))
+
+    assert read_all(tmp_path).runs == (ended(replace(run(), phases=())),)
+
+
 def test_a_whole_run_is_read_back(tmp_path: Path) -> None:
     """And lies beside its own folder's results, as the contract has them."""
     journal = Journal(tmp_path, CLUSTER)
