@@ -142,7 +142,7 @@ def test_services_it_left_stopped_are_named_once_and_it_cannot_be_accepted_so() 
     other = situation(open_(phase("quiesce", f"{STACK}_app=2 {STACK}_db=0", ok=None)), STOPPED)
 
     assert found.down == (f"{STACK}_db",)
-    assert found.now[:2] == (f"version label {OLD}", f"{STACK}_db: stopped by this run")
+    assert found.now == (f"version label {OLD}", f"{STACK}_db: stopped by this run")
     assert found.ways == (Way.RESUME, Way.UNDO)
     assert other.down == (f"{STACK}_app",)
     assert "db: scaled to 0 replicas" in other.now
