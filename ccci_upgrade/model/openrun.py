@@ -86,7 +86,8 @@ def situation(found: OpenRun, stack: Stack | None) -> Situation:
     down = tuple(s.full_name for s in stack.services if s.replicas == 0 and s.full_name in stopped)
     now = [f"version label {stack.label('version') or 'none'}"] if stack.services else ["it is not deployed"]
     now += [f"{name}: stopped by this run" for name in down]
-    now += [line for line in unhealthy_lines(stack) if not line.startswith(tuple(down) or ("\0",))]
+    said = tuple(f"{s.name}:" for s in stack.services if s.full_name in down)
+    now += [line for line in unhealthy_lines(stack) if not line.startswith(said)]
     if found.restoring and not found.restored:
         now.append("its volumes may hold a part of the snapshot that was being put back")
     return Situation(open=found, now=tuple(now), down=down, ways=_ways(found, down))

@@ -38,6 +38,9 @@ OUTCOME_STYLE = {
     Outcome.SKIPPED: "dim",
 }
 BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "magenta"}
+SHOWN_SECONDS = 0.05
+"""What took less is not told: it would be said to have taken 0.0 s."""
+
 SHOWN_LOGS = 40
 """Log lines of failed tasks that are shown; the record has them all."""
 
@@ -180,7 +183,7 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line("last log lines of the tasks that failed:", "bold", 2)
         for text in run.logs[-SHOWN_LOGS:]:
             yield line(text, "dim", 4)
-    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
+    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases if p.seconds >= SHOWN_SECONDS)
     if took:
         yield line(took, "dim", 2)
     if run.next_steps:
@@ -192,7 +195,9 @@ def run_screen(run: Run) -> Iterator[Block]:
 def _evidence(run: Run) -> Iterator[Block]:
     """The proofs of both verdicts, and what is kept of the state that was replaced."""
     for evidence in run.verdict.evidence if run.verdict else ():
-        yield line(evidence.text, "", 2)
+        # Before a way back all of it was on the screen already: what abra printed is not repeated.
+        if run.undo is None or not evidence.text.startswith("abra: "):
+            yield line(evidence.text, "", 2)
     if run.undo is not None:
         yield line(f"and back to {run.from_version} ({run.undo.state.value}):", "bold", 2)
         for evidence in run.undo.evidence:
@@ -256,14 +261,18 @@ def _data(protection: Protection) -> Iterator[Block]:
     if protection.protect is Protect.NOTHING:
         return
     volumes = len(protection.sizes) + len(protection.unknown)
-    size = in_words(protection.size) + (" and more" if protection.unknown else "")
-    text = f"{size} in {volumes} {'volume' if volumes == 1 else 'volumes'}"
+    words = f"{volumes} {'volume' if volumes == 1 else 'volumes'}"
+    more = " and more" if protection.unknown else ""
+    text = f"{in_words(protection.size)}{more} in {words}" if protection.sizes else f"{words} of unknown size"
+    least = "at least" if protection.unknown else "about"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
     elif protection.protect is Protect.RUNNING:
         yield line(f"data  {text}, copied first while it runs", "", 2)
     else:
-        yield line(f"data  {text}, copied first; the app is down for about {protection.seconds:.0f} s", "", 2)
+        yield line(
+            f"data  {text}, copied first; the app is down for {least} {protection.seconds:.0f} s", "", 2
+        )
 
 
 def _images(jumps: Sequence[ImageJump], *, forward: bool) -> Iterator[Block]:
