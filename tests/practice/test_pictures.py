@@ -15,6 +15,9 @@ _MOVES = (
     (r"app\w{12}\|", "app|"),
     (r"state/\w+/runs/\d+T\d+", "state/runs/"),
     (r"-[0-9a-f]{4}/abra\.log", "/abra.log"),
+    (r"\d{8}T\d{6}-([a-z-]*?)-?[0-9a-f]{4}(?![0-9a-f])", r"run-\1"),
+    (r"(pid|process)\d+", r"\1"),
+    (r"since\d{4}-\d\d-\d\dT[\d:.]+Z", "since"),
 )
 """What differs from run to run, and what it is compared as; white space is gone by then."""
 

@@ -18,11 +18,13 @@ ORDER = (
     ROOT / "docs" / "guides" / "first-upgrade.md",
     ROOT / "docs" / "guides" / "held-upgrade.md",
     ROOT / "docs" / "guides" / "snapshots.md",
+    ROOT / "docs" / "guides" / "undo.md",
+    ROOT / "docs" / "guides" / "when-it-died.md",
 )
-"""One server for all: the first changes nothing, then three apps are upgraded, and one is copied."""
+"""One server for all: the first changes nothing, three apps are upgraded, one is copied, and goes back."""
 
-ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md",)
-"""Played over ssh, in test_far.py."""
+ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md", ROOT / "docs" / "guides" / "second-copies.md")
+"""Played over ssh, in test_far.py; what needs a bot of one's own is tried in test_secondcopy.py."""
 
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
