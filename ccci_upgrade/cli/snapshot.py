@@ -161,6 +161,10 @@ def prune(
     context: typer.Context,
     of: App = None,
     keep: Annotated[int, typer.Option("--keep", min=1, metavar="N", help="How many of each app stay.")] = 5,
+    drop: Annotated[
+        str | None,
+        typer.Option("--drop", metavar="ID", help="Remove just this one: a failed state goes no other way."),
+    ] = None,
     *,
     json: Json = False,
     no_input: NoInput = False,
@@ -172,7 +176,7 @@ def prune(
         from ccci_upgrade.flows import snapshots as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
 
-        gone = flow.prune(call.config, of, keep=keep)
+        gone = (flow.drop(call.config, drop),) if drop else flow.prune(call.config, of, keep=keep)
         if call.json:
             envelope.write("snapshot prune", Exit.OK, snapshots.pruned_data(gone))
         else:

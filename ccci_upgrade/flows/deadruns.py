@@ -1,11 +1,12 @@
 """Runs that never ended, looked at: what was begun, what is true now, and what can be done about it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.flows.history import under_way
 from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.sharedruns import told_of
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.openrun import Situation, read_open, situation
 from ccci_upgrade.model.run import Run
@@ -30,22 +31,31 @@ class OpenRunError(NotReadyError):
         self.situation = found
 
 
-def situations(host: Host, stacks: Mapping[str, Stack]) -> tuple[Situation, ...]:
-    """Every open run of this Swarm that no living process has, beside what runs now."""
+def situations(host: Host, stacks: Mapping[str, Stack], told: Iterable[Run] = ()) -> tuple[Situation, ...]:
+    """Every open run of this Swarm that no living process has, beside what runs now.
+
+    `told` are those that the Swarm knows of, where nobody is at work.
+    """
     apps = {app.name: app.stack for app in host.apps}
-    return tuple(
-        situation(read_open(run), stacks.get(apps.get(run.app, ""), _nothing(run)))
-        for run in read_all(host.config.state_dir).open
-        if run.cluster == host.cluster.id and not under_way(run)
-    )
+    runs = [run for run in read_all(host.config.state_dir).runs if run.cluster == host.cluster.id]
+    known = {run.run_id for run in runs}
+    dead = [run for run in runs if run.outcome is None and not under_way(run)]
+    dead += [run for run in told if run.run_id not in known and run.app in apps]
+    return tuple(situation(read_open(run), stacks.get(apps.get(run.app, ""), _nothing(run))) for run in dead)
 
 
 def open_of(host: Host, app: App) -> Situation | None:
-    """The oldest open run of one app; whoever asks has the lease, so nobody is at work on it."""
-    for run in read_all(host.config.state_dir).open:
-        if run.cluster == host.cluster.id and run.app == app.name:
-            return situation(read_open(run), host.swarm.stack(app.stack))
-    return None
+    """The oldest open run of one app; whoever asks has the lease, so nobody is at work on it.
+
+    One that began on another machine is known from the Swarm, from where it stopped the app on.
+    """
+    runs = [r for r in read_all(host.config.state_dir).runs if r.cluster == host.cluster.id]
+    found = next((run for run in runs if run.app == app.name and run.outcome is None), None)
+    if found is None:
+        told = told_of(host.swarm, app.stack)
+        ended = {run.run_id for run in runs}
+        found = told if told is not None and told.app == app.name and told.run_id not in ended else None
+    return situation(read_open(found), host.swarm.stack(app.stack)) if found is not None else None
 
 
 def refuse_open(host: Host, app: App) -> None:

@@ -13,6 +13,7 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.lease import Lease
 from ccci_upgrade.flows.ports import Reporter
+from ccci_upgrade.flows.sharedruns import SharedJournal
 from ccci_upgrade.flows.steps import Step, Walked, walk
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.plan import Plan
@@ -20,7 +21,7 @@ from ccci_upgrade.model.run import GOING_BACK, Run
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, Outcome
 from ccci_upgrade.process import this_boot, this_host
 from ccci_upgrade.redact import Masker, secret_values
-from ccci_upgrade.store.journal import Journal
+from ccci_upgrade.store.journal import Journal, read_all
 from ccci_upgrade.store.snapshots import Store
 
 
@@ -66,6 +67,12 @@ class Ground:
         return Store(self.host.config.state_dir, self.host.cluster.id)
 
     @property
+    def earlier(self) -> tuple[Run, ...]:
+        """What was done on this Swarm from this machine, this run included, oldest first."""
+        runs = read_all(self.host.config.state_dir).runs
+        return tuple(run for run in runs if run.cluster == self.host.cluster.id)
+
+    @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C was pressed in this part of the run."""
         return self.held.interrupts.pressed > self.pressed
@@ -104,7 +111,7 @@ class Ground:
 
 def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
     """Open the journal for a run; NotReadyError where it cannot be written."""
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
     return Ground(
         host=host,
         app=app,
@@ -118,15 +125,19 @@ def open_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Repo
 
 
 def reopen_ground(host: Host, app: App, record: Run, *, held: Held, reporter: Reporter) -> Ground:
-    """Take up a run that another process left open; its journal goes on under the same id."""
-    journal = Journal(host.config.state_dir, host.cluster.id)
+    """Take up a run that another process left open; its journal goes on under the same id.
+
+    One that began on another machine is written down here first.
+    """
+    journal = SharedJournal(host.config.state_dir, host.swarm, app.stack, record)
+    known = any(run.run_id == record.run_id for run in read_all(host.config.state_dir).runs)
     return Ground(
         host=host,
         app=app,
         held=held,
         reporter=reporter,
         journal=journal,
-        folder=journal.reopen(record),
+        folder=journal.reopen(record) if known else journal.open(record),
         record=record,
         masker=_masker(app),
     )

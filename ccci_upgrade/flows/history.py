@@ -15,8 +15,12 @@ def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[
 
 
 def open_run_lines(reading: Reading) -> tuple[str, ...]:
-    """One sentence for each run that has not ended, for every command to say."""
-    return tuple(_open_run_line(run) for run in reading.open)
+    """One sentence for each run that has not ended, and for each journal cut off, for every command to say."""
+    torn = (
+        f"the last line of the journal `{path}` was cut off; it is kept, and the next run marks it"
+        for path in reading.torn
+    )
+    return (*(_open_run_line(run) for run in reading.open), *torn)
 
 
 def under_way(run: Run) -> bool:

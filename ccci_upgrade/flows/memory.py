@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ccci_upgrade import process
 from ccci_upgrade.errors import EngineError, NotReadyError
+from ccci_upgrade.flows.sharedruns import all_told
 from ccci_upgrade.model import lease
 from ccci_upgrade.model.memory import (
     PREFIX,
@@ -15,6 +16,7 @@ from ccci_upgrade.model.memory import (
     to_labels,
     with_good,
 )
+from ccci_upgrade.model.run import Run
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools import memory as configs
 from ccci_upgrade.tools.swarm import Swarm
@@ -24,11 +26,12 @@ TRIES = 20
 
 
 class Shared(NamedTuple):
-    """What one question to the Swarm told: the lease, memories by stack, and configs that are neither."""
+    """What one question to the Swarm told: the lease, memories by stack, configs that are neither, and open runs."""
 
     lease: lease.Standing
     memories: dict[str, Memory]
     unreadable: tuple[Unreadable, ...]
+    runs: tuple[Run, ...] = ()
 
     def trouble_of(self, stack: str) -> NotReadyError | None:
         """Why this stack's memory cannot be read, where there is one."""
@@ -44,6 +47,7 @@ def look_at_shared(swarm: Swarm) -> Shared:
         lease=_standing(swarm, found.get(lease.NAME)),
         memories={each.stack: each for each in read if isinstance(each, Memory)},
         unreadable=tuple(each for each in read if isinstance(each, Unreadable)),
+        runs=all_told({name: kept.labels for name, kept in found.items()}),
     )
 
 

@@ -25,6 +25,9 @@ KILLED_BY = 128
 TERMINATED = 143
 """How a program ends that SIGTERM ended: its own doing, unlike 137."""
 
+FOREIGN = "foreign-change"
+"""The code of an error that says that somebody else is at work on the app."""
+
 Stop = Callable[[], None]
 """Raises where a person pressed Ctrl-C."""
 
@@ -78,7 +81,7 @@ class Quiesced:
                 raise NotReadyError(
                     f"somebody changed {old.full_name} while it was stopped for the snapshot",
                     hint="find out who works on this app; then try again",
-                    code="foreign-change",
+                    code=FOREIGN,
                 )
 
     def start(self) -> None:

@@ -28,7 +28,7 @@ from ccci_upgrade.flows.saving import SICK, Baseline
 from ccci_upgrade.flows.steps import Step
 from ccci_upgrade.flows.undoing import Undoing, Way, backward
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.facts import Facts
+from ccci_upgrade.model.facts import Facts, ImageFact, ImagePlace
 from ccci_upgrade.model.findings.goingback import ACK_KINDS, Back, find
 from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.next_steps import next_steps_back
@@ -37,6 +37,7 @@ from ccci_upgrade.model.run import GOING_BACK, RESTORE, ROLLBACK, UNDO, UPGRADE,
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.store.snapshots import Kept, Store
+from ccci_upgrade.tools.volumes import image_id
 
 LOCK_SECONDS = 10.0
 
@@ -101,30 +102,60 @@ def go_back(host: Host, request: BackRequest, *, reporter: Reporter, prompter: P
         return Result(runs=(locked,), plans=(), exit=exit_of(locked), error=error)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dead:
+    """What another process left of a way back: see `Way`. `taken_back`: the run itself is undone."""
+
+    noted: str
+    restored: bool
+    taken_back: bool
+
+
 def run_back(
-    ground: Ground, facts: Facts, kept: Kept | None, *, to: str, failed_state: str | None, noted: str = ""
+    ground: Ground,
+    facts: Facts,
+    kept: Kept | None,
+    *,
+    to: str,
+    failed_state: str | None,
+    dead: Dead | None = None,
 ) -> Run:
-    """Go the way of an open run to its recorded end; `noted` are replicas of an app that is stopped already.
+    """Go the way of an open run to its recorded end, or what is left of it by a `dead` process.
 
     `failed_state` is the id that the copy of what is replaced gets, None where that is not worth one. The run may
     be an upgrade that is taken back, or a way back that is: then `to` is where it came from.
     """
     record = ground.record
-    prefix = "" if record.command in GOING_BACK and to == record.to_version else UNDO
+    taken_back = dead is not None and dead.taken_back
+    prefix = UNDO if taken_back else ""
     baseline = Baseline(probes=facts.probes, sick=SICK in record.acknowledged)
-    act = backward(ground, facts, facts.new, to, kept=kept, baseline=baseline, prefix=prefix)
-    images = _images(kept or _newest_of(ground.host, ground.app, to))
-    undoing = Undoing(
+    act = backward(
         ground,
-        Way(act=act, kept=kept, failed_state=failed_state, images=images, prefix=prefix, noted=noted),
+        facts,
+        facts.new,
+        to,
+        kept=kept,
+        baseline=baseline,
+        prefix=prefix,
+        resumed=dead is not None,
     )
+    way = Way(
+        act=act,
+        kept=kept,
+        failed_state=failed_state,
+        images=_images(kept or _newest_of(ground.host, ground.app, to)),
+        prefix=prefix,
+        noted=dead.noted if dead else "",
+        restored=dead is not None and dead.restored,
+    )
+    undoing = Undoing(ground, way)
     pulling = Step(id=f"{prefix}pull", title="pull images", act=lambda: pull_images(ground, facts.images))
     try:
         walked = ground.walk((pulling, *undoing.steps()))
     finally:
         undoing.acting.close()
     done = replace(
-        _closed(ground, facts, undoing, walked.error, taken_back=bool(prefix)),
+        _closed(ground, facts, undoing, walked.error, taken_back=taken_back),
         phases=(*record.phases, *walked.phases),
     )
     ground.close(done)
@@ -142,6 +173,8 @@ def _planned(host: Host, app: App, request: BackRequest) -> _Back:
     kept = chosen
     if kept is None and facts.holds_data and not request.version_only:
         kept = _newest_of(host, app, version)
+    ids = _images(kept or _newest_of(host, app, version))
+    facts = replace(facts, images=tuple(_here(host, fact, ids) for fact in facts.images))
     back = Back(
         version=version,
         manifest=kept.manifest if kept else None,
@@ -208,6 +241,14 @@ def _images(kept: Kept | None) -> dict[str, str]:
     """Local ids by reference, as a snapshot of that version has them."""
     services = kept.manifest.services if kept and kept.manifest else ()
     return {bare_image(each.image): each.image_id for each in services}
+
+
+def _here(host: Host, fact: ImageFact, ids: dict[str, str]) -> ImageFact:
+    """An image that lost its name and is kept by its id is here: its name is given back before abra acts."""
+    identity = ids.get(fact.image, "")
+    if fact.place is ImagePlace.LOCAL or not identity or not image_id(host.swarm.engine, identity):
+        return fact
+    return ImageFact(image=fact.image, place=ImagePlace.LOCAL, detail=identity)
 
 
 def _store(host: Host) -> Store:

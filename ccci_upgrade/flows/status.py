@@ -157,7 +157,8 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
             asked = beside.submit(_shared, host.swarm)
             stacks = host.swarm.stacks()
             shared = asked.result()
-            dead = _dead_runs(host, stacks) if journal.open else ()
+            told = _told(shared)
+            dead = _dead_runs(host, stacks, told) if journal.open or told else ()
     except CcciError as error:
         lease = ServerLease(server=server, standing=None)
         return _Part(_unreachable(config, server, error), lease, error)
@@ -170,10 +171,17 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
     return _Part(rows, ServerLease(server=server, standing=standing), situations=dead)
 
 
-def _dead_runs(host: Host, stacks: dict[str, Stack]) -> "tuple[Situation, ...]":
+def _told(shared: "Shared | CcciError") -> tuple[Run, ...]:
+    """Open runs of other machines; while somebody has the lease they may well be at work on one."""
+    if isinstance(shared, CcciError) or shared.lease.state.value == "held":
+        return ()
+    return shared.runs
+
+
+def _dead_runs(host: Host, stacks: dict[str, Stack], told: tuple[Run, ...]) -> "tuple[Situation, ...]":
     from ccci_upgrade.flows.deadruns import situations  # noqa: PLC0415 - start-up time is measured
 
-    return situations(host, stacks)
+    return situations(host, stacks, told)
 
 
 def _shared(swarm: Swarm) -> "Shared | CcciError":

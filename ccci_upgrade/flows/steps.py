@@ -65,6 +65,10 @@ def walk(
     """
     phases: list[Phase] = []
     first: CcciError | None = None
+    if journal.mended:
+        reporter.note(
+            f"marked a torn line of {journal.mended} bytes in the journal `{journal.path}`; it is kept"
+        )
     for step in steps:
         if first is not None and not step.always:
             continue

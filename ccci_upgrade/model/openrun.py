@@ -52,12 +52,16 @@ class OpenRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """An open run beside the Swarm as it is: lines for people, services that it left stopped, and the ways out."""
+    """An open run beside the Swarm as it is: lines for people, services that it left stopped, and the ways out.
+
+    `untouched`: the app stands as it was stopped. abra brings back what it deploys, so it came to nothing.
+    """
 
     open: OpenRun
     now: tuple[str, ...]
     down: tuple[str, ...]
     ways: tuple[Way, ...]
+    untouched: bool = False
 
 
 def read_open(run: Run) -> OpenRun:
@@ -90,7 +94,14 @@ def situation(found: OpenRun, stack: Stack | None) -> Situation:
     now += [line for line in unhealthy_lines(stack) if not line.startswith(said)]
     if found.restoring and not found.restored:
         now.append("its volumes may hold a part of the snapshot that was being put back")
-    return Situation(open=found, now=tuple(now), down=down, ways=_ways(found, down))
+    still = bool(down) and set(down) == stopped and stack.label("version") == found.run.from_version
+    return Situation(
+        open=found,
+        now=tuple(now),
+        down=down,
+        ways=_ways(found, down),
+        untouched=found.harmless or (still and not found.restoring),
+    )
 
 
 def commands_of(found: Situation) -> list[str]:

@@ -71,9 +71,8 @@ def make_plan(
     jumps = image_jumps(facts)
     recipe_bump = Bump.NONE
     if facts.target is not None:
-        known = facts.deployed is not None
         recipe_bump = (
-            bump_between(facts.deployed, facts.target.version) if facts.deployed and known else Bump.UNKNOWN
+            Bump.UNKNOWN if facts.deployed is None else bump_between(facts.deployed, facts.target.version)
         )
     return Plan(
         app=facts.app.name,

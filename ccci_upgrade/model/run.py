@@ -190,17 +190,22 @@ def replay(lines: Iterable[Mapping[str, object]]) -> list[Run]:
     return list(runs.values())
 
 
-def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
-    name, ok = str(line.get("step", "")), line.get("ok")
-    seconds = line.get("seconds", 0.0)
-    phase = Phase(
-        name=name,
-        seconds=_seconds(seconds) if isinstance(seconds, int | float) else 0.0,
-        ok=ok if isinstance(ok, bool) else None,
-        detail=str(line.get("detail", "")),
-    )
+def with_step(run: Run, name: str, *, ok: bool | None, seconds: float, detail: str) -> Run:
+    """A run after a step began (`ok` None) or ended; the open phase of that name is replaced."""
+    phase = Phase(name=name, seconds=seconds, ok=ok, detail=detail)
     kept = tuple(p for p in run.phases if p.name != name or p.ok is not None)
     return replace(run, phases=(*kept, phase))
+
+
+def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
+    ok, seconds = line.get("ok"), line.get("seconds", 0.0)
+    return with_step(
+        run,
+        str(line.get("step", "")),
+        ok=ok if isinstance(ok, bool) else None,
+        seconds=_seconds(seconds) if isinstance(seconds, int | float) else 0.0,
+        detail=str(line.get("detail", "")),
+    )
 
 
 def _verdict(raw: object) -> Verdict | None:

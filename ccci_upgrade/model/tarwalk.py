@@ -97,7 +97,7 @@ class TarWalk:
 
     def _block(self, block: bytes) -> None:
         if self._records is not None:
-            self._record(block)
+            self._record(block, self._records)
         elif self._zeros >= 2:  # noqa: PLR2004 - the end mark
             if block != _EMPTY:
                 raise TarError("something follows its end")
@@ -132,14 +132,12 @@ class TarWalk:
         if self._sink is not None:
             self._sink.entry(Entry(name=name, kind=kind, length=length, header=block, records=more))
 
-    def _record(self, block: bytes) -> None:
-        if self._records is None:
-            return
-        self._records += block[: self._records_left]
+    def _record(self, block: bytes, records: bytearray) -> None:
+        records += block[: self._records_left]
         self._records_left -= min(self._records_left, BLOCK)
         if self._records_left:
             return
-        data, self._records = bytes(self._records), None
+        data, self._records = bytes(records), None
         if self._records_kind == ord("L"):
             self._more[b"path"] = data.rstrip(b"\0")
         elif self._records_kind == ord("K"):

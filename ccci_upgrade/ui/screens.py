@@ -13,7 +13,7 @@ from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, fold
 from ccci_upgrade.model.openrun import Situation
 from ccci_upgrade.model.plan import ImageJump, Plan
-from ccci_upgrade.model.protection import Protect, Protection
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect
 from ccci_upgrade.model.run import UPGRADE, Run
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.model.version import Bump
@@ -82,7 +82,7 @@ def plan_screen(plan: Plan) -> Iterator[Block]:
         yield line("up to date: no newer version", "green", 2)
     yield from _images(plan.images, forward=plan.command == UPGRADE)
     if plan.to_version is not None and plan.command == UPGRADE:
-        yield from _data(plan.protection)
+        yield from _data(plan)
     if plan.notes:
         yield Line()
         yield from notes_screen(plan.notes)
@@ -158,7 +158,9 @@ def card_screen(card: Card) -> Iterator[Block]:
         what = "is put back with it" if card.restores else "is kept, and not put back unasked"
         yield line(f"data: snapshot {card.snapshot} {what}", "", 4)
     elif card.restores:
-        yield line("data: there is no snapshot, only the version can go back", "magenta", 4)
+        yield line(
+            "data: this run took no snapshot; only an older one of that version can be put back", "magenta", 4
+        )
     else:
         yield line("data: none to put back", "", 4)
     if card.seconds is not None:
@@ -256,23 +258,24 @@ def _title(plan: Plan) -> Line:
     return Line(text=title, hang=2)
 
 
-def _data(protection: Protection) -> Iterator[Block]:
+def _data(plan: Plan) -> Iterator[Block]:
     """What is done for the data first, and what that costs."""
+    protection = plan.protection
     if protection.protect is Protect.NOTHING:
         return
     volumes = len(protection.sizes) + len(protection.unknown)
-    words = f"{volumes} {'volume' if volumes == 1 else 'volumes'}"
-    more = " and more" if protection.unknown else ""
-    text = f"{in_words(protection.size)}{more} in {words}" if protection.sizes else f"{words} of unknown size"
-    least = "at least" if protection.unknown else "about"
+    size = f"{in_words(protection.size)} in " if protection.sizes else ""
+    text = f"{size}{volumes} {'volume' if volumes == 1 else 'volumes'}"
+    if protection.unknown:
+        text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
+    elif NO_SNAPSHOT in plan.acknowledged:
+        yield line(f"data  {text}, not copied: no-snapshot is acknowledged", "magenta", 2)
     elif protection.protect is Protect.RUNNING:
         yield line(f"data  {text}, copied first while it runs", "", 2)
     else:
-        yield line(
-            f"data  {text}, copied first; the app is down for {least} {protection.seconds:.0f} s", "", 2
-        )
+        yield line(f"data  {text}, copied first; the app is down for about {protection.seconds:.0f} s", "", 2)
 
 
 def _images(jumps: Sequence[ImageJump], *, forward: bool) -> Iterator[Block]:

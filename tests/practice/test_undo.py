@@ -113,7 +113,7 @@ def test_a_bad_upgrade_is_undone_without_a_terminal(place: Place) -> None:
     assert (after, runs) == (before, was)
     assert undone["failed_state"] in place.snapshots()
     assert (left["outcome"], left["undo"]) == ("unhealthy", None)
-    assert any("rollback" in step for step in left["next_steps"])
+    assert left["failed_state"] is None
     assert migrated == before  # both are of the same version of drone
     assert (mended["outcome"], place.runs()) == ("rolled_back", was)
 

@@ -201,3 +201,17 @@ def test_a_disk_that_fills_up_in_the_act_does_not_cost_the_verdict(
     assert [(p.name, p.ok) for p in walked.phases] == [("act", True), ("verify", True)]
     assert walked.error is None
     assert any("cannot write the journal" in line for line in way.told.said)
+
+
+def test_a_torn_line_is_reported_by_the_run_that_marked_it(way: Walk) -> None:
+    """Once: a run after it finds nothing torn."""
+    journal = Journal(way.folder, "abc")
+    journal.open(RUN)
+    with journal.path.open("ab") as file:
+        file.write(b'{"word": "en')
+    way.take(way.step("act"))
+    way.take(way.step("act"))
+
+    assert [line for line in way.told.said if "torn" in line] == [
+        f"note marked a torn line of 12 bytes in the journal `{journal.path}`; it is kept"
+    ]

@@ -39,7 +39,7 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from state.find(facts)
     if facts.target is None:
         return
-    yield from versions.find(facts)
+    yield from versions.find(facts, facts.target)
     yield from recipe.find(facts)
     yield from host.find(facts)
     yield from protection.find(facts)
