@@ -38,9 +38,6 @@ OUTCOME_STYLE = {
     Outcome.SKIPPED: "dim",
 }
 BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "magenta"}
-SHOWN_SECONDS = 0.05
-"""What took less is not told: it would be said to have taken 0.0 s."""
-
 SHOWN_LOGS = 40
 """Log lines of failed tasks that are shown; the record has them all."""
 
@@ -185,7 +182,7 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line("last log lines of the tasks that failed:", "bold", 2)
         for text in run.logs[-SHOWN_LOGS:]:
             yield line(text, "dim", 4)
-    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases if p.seconds >= SHOWN_SECONDS)
+    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
     if took:
         yield line(took, "dim", 2)
     if run.next_steps:
