@@ -31,6 +31,7 @@ UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 _MOVES: tuple[tuple[str, str], ...] = (
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\(id: \w+\)", "(id: …)"),
+    (r"\b\d{8}T\d{6}-[0-9a-f]{4}\b", "20261123T120000-0000"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-23 12:00:00"),
 )
 """What differs from run to run, and what it is compared as."""
@@ -113,7 +114,7 @@ def _shown(host: Host, out: str) -> tuple[str, ...]:
     """Drop what tells of this machine, white space at the end, and what is waited for: that is never the same."""
     out = out.replace(str(host.folder), "/srv").replace(f" on {socket.gethostname()}", " on ci")
     lines = (line.rstrip() for line in out.strip("\n").splitlines())
-    return tuple(line for line in lines if not line.lstrip().startswith("waiting for"))
+    return tuple(line for line in lines if not re.match(r"\s*(waiting for|volume \S+: .* left$)", line))
 
 
 def _comparable(lines: tuple[str, ...]) -> list[str]:
