@@ -61,6 +61,11 @@ class Choice:
     ask: Callable[[Card], bool] | None = None
     secrets_for: Recipients | None = None
 
+    @property
+    def asking(self) -> bool:
+        """Whether a person is asked."""
+        return self.said is None and self.ask is not None
+
     def undo(self, card: Card) -> bool:
         """Whether to go back."""
         if self.said is not None:
@@ -316,9 +321,12 @@ class _UpgradeRun:
         verdict = self._acting.verdict
         if verdict is None or verdict.state not in UNDOABLE or not self._can_go_back():
             return None
+        card, asking = self._card(), self._choice.asking
+        if not asking and not self._choice.undo(card):
+            return None  # it is left as it is: the verdict is shown once, at the end
         bad = self._closed(Walked(phases=(), error=None), None)
         self._ground.reporter.verdict(replace(bad, next_steps=()))
-        if not self._choice.undo(self._card()):
+        if asking and not self._choice.undo(card):
             return None
         ground = replace(self._ground, pressed=self._ground.held.interrupts.pressed)
         way = Way(

@@ -194,7 +194,9 @@ def run_screen(run: Run) -> Iterator[Block]:
 def _evidence(run: Run) -> Iterator[Block]:
     """The proofs of both verdicts, and what is kept of the state that was replaced."""
     for evidence in run.verdict.evidence if run.verdict else ():
-        yield line(evidence.text, "", 2)
+        # Before a way back all of it was on the screen already: what abra printed is not repeated.
+        if run.undo is None or not evidence.text.startswith("abra: "):
+            yield line(evidence.text, "", 2)
     if run.undo is not None:
         yield line(f"and back to {run.from_version} ({run.undo.state.value}):", "bold", 2)
         for evidence in run.undo.evidence:
