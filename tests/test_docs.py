@@ -19,7 +19,7 @@ from ccci_upgrade.config import default_state_dir, read_config
 from ccci_upgrade.errors import Exit, UsageError
 from ccci_upgrade.flows.host import BUDGET_SECONDS, SETTLE_SECONDS
 from ccci_upgrade.model.finding import Severity
-from ccci_upgrade.model.findings import ACK_KINDS
+from ccci_upgrade.model.findings import ACK_KINDS, goingback
 from ccci_upgrade.model.probe_config import probe_from_config
 from ccci_upgrade.model.profile import profile
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
@@ -146,7 +146,7 @@ def test_the_findings_page_has_every_finding() -> None:
 
     assert set(_findings()) == written
     assert all(row[2] and row[3] for row in rows)
-    assert {kind for kind, severity in written if severity == Severity.ACK} == ACK_KINDS
+    assert {kind for kind, severity in written if severity == Severity.ACK} == ACK_KINDS | goingback.ACK_KINDS
 
 
 def test_the_configuration_page_has_every_key(tmp_path: Path) -> None:

@@ -238,6 +238,7 @@ class Acting:
             if again is not None and again.kind is Kind.FINAL:
                 reading = again
         detached = tuple(self._task.detached(watch.last)) if watch.last else ()
+        detached += tuple(watch.vanished.values())
         verdict = judge(reading, detached=detached, differences=self._worse)
         return replace(verdict, evidence=(*verdict.evidence, *self._abras_part(verdict.state)))
 

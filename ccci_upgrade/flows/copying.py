@@ -11,6 +11,7 @@ from ccci_upgrade.flows.keptsecrets import Recipients, keep_secrets
 from ccci_upgrade.model.keptsecrets import KeptSecrets
 from ccci_upgrade.model.snapshot import Kind, Manifest, ServiceFact, VolumeCopy, warnings
 from ccci_upgrade.model.snapshotscope import Source
+from ccci_upgrade.model.suspect import suspicion
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.store import snapshots
 from ccci_upgrade.store.snapshots import Kept
@@ -86,12 +87,18 @@ class Copying:
         """Read the whole back; NotReadyError where it is not what was written."""
         kept = self._ground.store.find(self.id)
         problems = ("it is gone",) if kept is None else snapshots.verify(kept)
-        if problems:
+        if kept is None or problems:
             raise NotReadyError(
                 f"the snapshot {self.id} cannot be read back: {'; '.join(problems)}",
                 hint="look at the disk; then try again",
                 code="snapshot-damaged",
             )
+        why = suspicion(self._ground.earlier, self._ground.app.name) if self._kind is Kind.SNAPSHOT else ""
+        if why:
+            # Whole as it is, it must not pass for the state of the version that runs.
+            self._ground.store.spoil(kept, why)
+            self._ground.reporter.note(f"no way back will choose snapshot {self.id} by itself: {why}")
+            return f"snapshot {self.id} is whole, but {why}"
         return f"snapshot {self.id} is good"
 
     def suspicious(self, last: Manifest | None) -> tuple[str, ...]:
@@ -117,6 +124,7 @@ class Copying:
     def _pieces(self, source: Source) -> Iterator[bytes]:
         ground, name = self._ground, source.volume.name
         engine, image = ground.host.swarm.engine, source.service.image
+        volumes.must_be_there(engine, name)
         with volumes.carrier(engine, stack=ground.app.stack, image=image, volume=name) as container:
             yield from volumes.read(engine, container, cancelled=lambda: ground.interrupted)
 

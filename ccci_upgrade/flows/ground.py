@@ -67,6 +67,12 @@ class Ground:
         return Store(self.host.config.state_dir, self.host.cluster.id)
 
     @property
+    def earlier(self) -> tuple[Run, ...]:
+        """What was done on this Swarm from this machine, this run included, oldest first."""
+        runs = read_all(self.host.config.state_dir).runs
+        return tuple(run for run in runs if run.cluster == self.host.cluster.id)
+
+    @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C was pressed in this part of the run."""
         return self.held.interrupts.pressed > self.pressed

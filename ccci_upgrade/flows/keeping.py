@@ -6,6 +6,7 @@ from ccci_upgrade.flows.ground import Ground
 from ccci_upgrade.flows.memory import recall_one, remember
 from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.memory import LastGood
+from ccci_upgrade.model.suspect import DATA_NOT_RESTORED, suspicion
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.tools import images, volumes
 
@@ -45,6 +46,10 @@ def remember_good(
     version, run = stack.label("version"), ground.record
     if version is None or stack.label("chaos") == "true":
         return "it has no version to remember"
+    # What was acted on already is judged by its own run, and not by those before it.
+    acted = version == run.to_version
+    if DATA_NOT_RESTORED in run.acknowledged or (not acted and suspicion(ground.earlier, run.app)):
+        return f"{version} runs on data that may be newer: it is not remembered as good"
     good = LastGood(
         app=run.app,
         stack=stack.name,

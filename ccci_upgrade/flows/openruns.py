@@ -14,15 +14,16 @@ from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.look import Depth, look
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.quiesce import Quiesced, as_noted
-from ccci_upgrade.flows.rollback import run_back
+from ccci_upgrade.flows.rollback import Dead, run_back
 from ccci_upgrade.flows.saving import BACK, SICK, Baseline, bring_back
 from ccci_upgrade.flows.steps import Step
+from ccci_upgrade.flows.undoing import RESTORE
 from ccci_upgrade.flows.upgraderun import Choice, resume_upgrade
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.openrun import OpenRun, Situation, Way
 from ccci_upgrade.model.plan import make_plan
-from ccci_upgrade.model.run import GOING_BACK, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import GOING_BACK, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.model.verdict import TABLE, Evidence, Outcome, State, Verdict
 from ccci_upgrade.model.version import RecipeVersion
@@ -98,20 +99,39 @@ def _go_back(ground: Ground, found: OpenRun) -> Run:
             hint=f"take it back there, or copy its folder here; or go on: ccci-upgrade upgrade {run.app} --resume",
             code="snapshot-elsewhere",
         )
-    failed = found.failed_state or new_snapshot_id()
-    return run_back(ground, facts, kept, to=version, failed_state=failed if kept else None, noted=found.noted)
+    up, label = _now(ground)
+    restored = found.restored and (not up or label == version)
+    # An app that is up may have been worked with since: then what is there now is kept, and not only what was.
+    failed = found.failed_state if restored or (found.restoring and not up) else None
+    failed = (failed or new_snapshot_id()) if kept else None
+    dead = Dead(noted=found.noted, restored=restored, taken_back=run.command not in GOING_BACK)
+    return run_back(ground, facts, kept, to=version, failed_state=failed, dead=dead)
 
 
 def _undo_restore(ground: Ground, found: OpenRun) -> Run:
     """Back to what a restore had begun to replace: the failed state that it kept."""
     run = found.run
-    kept = _kept(ground, found.failed_state)
+    kept = _kept(ground, run.failed_state or found.failed_state)
     if kept is None or run.from_version is None:
         raise NotReadyError(
             f"what run {run.run_id} replaced was not kept", hint="go on with it: `--resume`", code="open-run"
         )
     facts = look(ground.host, ground.app, Depth(to=run.from_version, again=True))
-    return run_back(ground, facts, kept, to=run.from_version, failed_state=None, noted=found.noted)
+    up, label = _now(ground)
+    own = [
+        phase for phase in run.phases if phase.name == f"{UNDO}{RESTORE}"
+    ]  # not the one that is taken back
+    restored = bool(own and own[-1].ok) and (not up or label == run.from_version)
+    worked_with = up or (found.undoing and not own)
+    failed = new_snapshot_id() if worked_with and not restored else None
+    dead = Dead(noted=found.noted, restored=restored, taken_back=True)
+    return run_back(ground, facts, kept, to=run.from_version, failed_state=failed, dead=dead)
+
+
+def _now(ground: Ground) -> tuple[bool, str | None]:
+    """Whether anything of the app is up, and its version label."""
+    stack = ground.host.swarm.stack(ground.app.stack)
+    return any(each.replicas for each in stack.services), stack.label("version")
 
 
 def _accepted(ground: Ground, found: OpenRun) -> Run:

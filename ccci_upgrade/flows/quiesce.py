@@ -25,6 +25,9 @@ KILLED_BY = 128
 TERMINATED = 143
 """How a program ends that SIGTERM ended: its own doing, unlike 137."""
 
+FOREIGN = "foreign-change"
+"""The code of an error that says that somebody else is at work on the app."""
+
 Stop = Callable[[], None]
 """Raises where a person pressed Ctrl-C."""
 

@@ -102,30 +102,60 @@ def go_back(host: Host, request: BackRequest, *, reporter: Reporter, prompter: P
         return Result(runs=(locked,), plans=(), exit=exit_of(locked), error=error)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dead:
+    """What another process left of a way back: see `Way`. `taken_back`: the run itself is undone."""
+
+    noted: str
+    restored: bool
+    taken_back: bool
+
+
 def run_back(
-    ground: Ground, facts: Facts, kept: Kept | None, *, to: str, failed_state: str | None, noted: str = ""
+    ground: Ground,
+    facts: Facts,
+    kept: Kept | None,
+    *,
+    to: str,
+    failed_state: str | None,
+    dead: Dead | None = None,
 ) -> Run:
-    """Go the way of an open run to its recorded end; `noted` are replicas of an app that is stopped already.
+    """Go the way of an open run to its recorded end, or what is left of it by a `dead` process.
 
     `failed_state` is the id that the copy of what is replaced gets, None where that is not worth one. The run may
     be an upgrade that is taken back, or a way back that is: then `to` is where it came from.
     """
     record = ground.record
-    prefix = "" if record.command in GOING_BACK and to == record.to_version else UNDO
+    taken_back = dead is not None and dead.taken_back
+    prefix = UNDO if taken_back else ""
     baseline = Baseline(probes=facts.probes, sick=SICK in record.acknowledged)
-    act = backward(ground, facts, facts.new, to, kept=kept, baseline=baseline, prefix=prefix)
-    images = _images(kept or _newest_of(ground.host, ground.app, to))
-    undoing = Undoing(
+    act = backward(
         ground,
-        Way(act=act, kept=kept, failed_state=failed_state, images=images, prefix=prefix, noted=noted),
+        facts,
+        facts.new,
+        to,
+        kept=kept,
+        baseline=baseline,
+        prefix=prefix,
+        resumed=dead is not None,
     )
+    way = Way(
+        act=act,
+        kept=kept,
+        failed_state=failed_state,
+        images=_images(kept or _newest_of(ground.host, ground.app, to)),
+        prefix=prefix,
+        noted=dead.noted if dead else "",
+        restored=dead is not None and dead.restored,
+    )
+    undoing = Undoing(ground, way)
     pulling = Step(id=f"{prefix}pull", title="pull images", act=lambda: pull_images(ground, facts.images))
     try:
         walked = ground.walk((pulling, *undoing.steps()))
     finally:
         undoing.acting.close()
     done = replace(
-        _closed(ground, facts, undoing, walked.error, taken_back=bool(prefix)),
+        _closed(ground, facts, undoing, walked.error, taken_back=taken_back),
         phases=(*record.phases, *walked.phases),
     )
     ground.close(done)
@@ -191,9 +221,9 @@ def _by_id(host: Host, app: App, wanted: str) -> Kept:
             f"there is no snapshot `{wanted}` of {app.name} of this Swarm",
             hint=f"ccci-upgrade snapshot list {app.name}",
         )
-    if kept.manifest is None or kept.problem:
+    if kept.manifest is None or kept.problem or kept.spoiled:
         raise NotReadyError(
-            f"the snapshot {kept.id} cannot be used: {kept.problem}",
+            f"the snapshot {kept.id} cannot be used: {kept.problem or kept.spoiled}",
             hint=f"ccci-upgrade snapshot list {app.name}",
             code="snapshot-damaged",
         )

@@ -16,6 +16,7 @@ from ccci_upgrade.flows.look import probe
 from ccci_upgrade.flows.quiesce import Quiesced, wait_healthy
 from ccci_upgrade.flows.steps import Progress, Step
 from ccci_upgrade.model.image import is_database
+from ccci_upgrade.model.judge import detached_volumes, vanished
 from ccci_upgrade.model.probe import Probe, ProbeResult, differences
 from ccci_upgrade.model.protection import SUSPECT
 from ccci_upgrade.model.snapshot import Kind, suspicious
@@ -76,6 +77,7 @@ class Saving:
         self.quiesced: Quiesced | None = None
         self.down = False
         self.proven = False
+        self._gone = ""
         self._last = last_good(ground)
 
     @property
@@ -127,9 +129,13 @@ class Saving:
         )
 
     def still(self) -> None:
-        """NotReadyError where somebody changed the app since it was stopped."""
+        """NotReadyError where somebody changed the app, or took a volume of it, since it was stopped."""
         if self.quiesced is not None and not self._while_running:
             self.quiesced.still()
+            now = self._ground.host.swarm.stack(self._ground.app.stack)
+            self._gone = "; ".join(each.text for each in vanished(self.quiesced.before, now))
+            if self._gone:
+                raise NotReadyError(self._gone, hint="find out who removed it", code="volume-gone")
 
     # -- the steps ---------------------------------------------------------------------------------------
 
@@ -162,6 +168,8 @@ class Saving:
             raise NotReadyError(
                 f"{app.name} is not deployed", hint="there is nothing to copy", code="undeployed"
             )
+        if self._baseline is not None and self._baseline.sick:
+            return stack
         down = ", ".join(each.full_name for each in stack.services if each.replicas == 0)
         if down:  # it will not come up by itself
             raise NotReadyError(
@@ -169,8 +177,6 @@ class Saving:
                 hint="an earlier snapshot may have been killed: `ccci-upgrade status` says so; bring it back first",
                 code="unsettled",
             )
-        if self._baseline is not None and self._baseline.sick:
-            return stack
         deadline = clock.ticks() + SETTLED_SECONDS + app.settle
         return _wait(self._ground, deadline)
 
@@ -181,7 +187,12 @@ class Saving:
 
     def _copy(self) -> str:
         looked = self._looked()
-        return self.copying.copy(self._sources, looked.before, looked.codes, self.still)
+        try:
+            return self.copying.copy(self._sources, looked.before, looked.codes, self._left_alone)
+        except NotReadyError as error:
+            if error.code == volumes.GONE:
+                self._gone = error.message
+            raise
 
     def _check(self) -> str:
         said = self.copying.check()
@@ -207,10 +218,27 @@ class Saving:
     def start(self) -> str:
         """Bring the replicas back and prove it."""
         said = bring_back(self._ground, self._looked(), self._baseline)
+        if self._gone:  # it may look as healthy as ever, on an empty volume
+            raise NotReadyError(
+                f"{self._ground.app.name} runs again without its data: {self._gone}",
+                hint=f"ccci-upgrade snapshot list {self._ground.app.name}",
+                code="not-back",
+            )
         self.down = False
         return said
 
     # -- parts of them -----------------------------------------------------------------------------------
+
+    def _left_alone(self) -> None:
+        """NotReadyError where somebody changed the app meanwhile, or took a volume: the Engine makes an empty one."""
+        self.still()
+        lost = _lost(self._ground, self._looked())
+        if lost:
+            raise NotReadyError(
+                f"what was copied is not the data of {self._ground.app.name}: {lost}",
+                hint="find out who removed it; a backup of your own is all that has its data now",
+                code="volume-gone",
+            )
 
     def _looked(self) -> Quiesced:
         if self.quiesced is None:
@@ -234,7 +262,7 @@ def bring_back(ground: Ground, quiesced: Quiesced, baseline: Baseline | None) ->
         _scale_back(ground, quiesced, deadline)
         if baseline is None or not baseline.sick:
             _wait(ground, deadline)
-        worse = _worse(ground, baseline, deadline, given_up)
+        worse = _lost(ground, quiesced) or _worse(ground, baseline, deadline, given_up)
     finally:
         ground.held.interrupts.on_press = None
     if worse:
@@ -244,6 +272,12 @@ def bring_back(ground: Ground, quiesced: Quiesced, baseline: Baseline | None) ->
             code="not-back",
         )
     return f"healthy again: {quiesced.noted}"
+
+
+def _lost(ground: Ground, quiesced: Quiesced) -> str:
+    """Which volumes are gone or others since the stack was looked at; empty where all are there."""
+    now = ground.host.swarm.stack(ground.app.stack)
+    return "; ".join(each.text for each in detached_volumes(quiesced.before, now, frozenset()))
 
 
 def _wait(ground: Ground, deadline: float) -> Stack:

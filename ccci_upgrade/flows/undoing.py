@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.acting import Acting, Task
 from ccci_upgrade.flows.copying import Copying
-from ccci_upgrade.flows.goals import goal_of
-from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.goals import goal_of, reached
+from ccci_upgrade.flows.ground import Ground, InterruptedRunError
 from ccci_upgrade.flows.keeping import name_images, remembered
 from ccci_upgrade.flows.quiesce import Quiesced, as_noted
 from ccci_upgrade.flows.saving import BACK, CHECK, QUIESCE, REPLICAS, Baseline
@@ -38,7 +38,8 @@ class Way:
 
     `kept` is the snapshot to put back, None where no data is; `failed_state` the id that the copy of what it
     replaces gets, None where that is not worth one. `images` are local ids by the reference that a deploy asks
-    for. `noted` are the replicas of an app that a killed run left stopped.
+    for. `noted` are the replicas of an app that a killed run left stopped; `restored`: it had put all data back,
+    and nothing older is to be put over what was written since.
     """
 
     act: Task
@@ -47,6 +48,7 @@ class Way:
     images: dict[str, str] = field(default_factory=dict)
     prefix: str = ""
     noted: str = ""
+    restored: bool = False
 
 
 class Undoing:
@@ -56,7 +58,7 @@ class Undoing:
         """Nothing is done yet."""
         self.acting = Acting(ground, way.act)
         self.copying = Copying(ground, way.failed_state or "", kind=Kind.FAILED_STATE)
-        self.restoring = False
+        self.restoring = way.restored
         self.down = False
         self._ground = ground
         self._way = way
@@ -79,7 +81,7 @@ class Undoing:
         good = self._step(
             "remember", "remember what is good", self._remember, probe=self._not_good, unguarded=True
         )
-        if self._way.kept is None:
+        if self._way.kept is None or self._way.restored:
             return (naming, *self.acting.steps(), good)
         return (
             naming,
@@ -160,8 +162,12 @@ class Undoing:
     def _keep(self) -> str:
         """What is here now, good or not: undo can be undone until somebody drops it."""
         looked = self._looked()
-        said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
-        self.copying.check()
+        try:
+            said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
+            self.copying.check()
+        except CcciError:
+            self._stop_if_pressed()  # what fails after Ctrl-C failed because of it
+            raise
         return f"failed state {self._way.failed_state}: {said}"
 
     def _restore(self) -> str:
@@ -269,7 +275,9 @@ class Undoing:
         return self._quiesced
 
     def _stop_if_pressed(self) -> None:
-        self._ground.stop_if_pressed()
+        """Raise where Ctrl-C was pressed; of an upgrade that is taken back "nothing was changed" would be untrue."""
+        if self._ground.interrupted:
+            raise InterruptedRunError("interrupted before any data was put back")
 
 
 def backward(
@@ -282,9 +290,14 @@ def backward(
     baseline: Baseline,
     prefix: str = "",
     stoppable: bool = True,
+    resumed: bool = False,
 ) -> Task:
-    """What abra is to do for it, asked for at the last moment: what runs may have changed since it was planned."""
+    """What abra is to do for it, asked for at the last moment: what runs may have changed since it was planned.
+
+    Where it is `resumed`, abra may have done it already; what moves because of that counts from the run's start.
+    """
     host, app = ground.host, ground.app
+    since = clock.parse_stamp(ground.record.started) if resumed else None
 
     def live() -> str | None:
         return host.swarm.stack(app.stack).label("version")
@@ -294,11 +307,12 @@ def backward(
         argv=lambda: host.abra.back_argv(app.name, version, live=live()),
         version=version,
         before=lambda: host.swarm.stack(app.stack),
-        goal=lambda acted: goal_of(facts, compose, version, was=live(), acted=acted),
+        goal=lambda acted: goal_of(facts, compose, version, was=live(), acted=since or acted),
         detached=_detached_after(kept),
         baseline=baseline,
         prefix=prefix,
         stoppable=stoppable,
+        there=lambda now: resumed and reached(facts, compose, version, now),
     )
 
 

@@ -27,7 +27,7 @@ from ccci_upgrade.flows.keeping import (
 from ccci_upgrade.flows.keptsecrets import Recipients
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.pulling import pull_images
-from ccci_upgrade.flows.quiesce import Quiesced, as_noted
+from ccci_upgrade.flows.quiesce import FOREIGN, Quiesced, as_noted
 from ccci_upgrade.flows.saving import BACK, SICK, Baseline, Saving, bring_back
 from ccci_upgrade.flows.secondcopy import CopyInterruptedError, second_copies, wanted
 from ccci_upgrade.flows.steps import Progress, Step, Walked
@@ -60,6 +60,11 @@ class Choice:
     said: OnFailure | None = None
     ask: Callable[[Card], bool] | None = None
     secrets_for: Recipients | None = None
+
+    @property
+    def asking(self) -> bool:
+        """Whether a person is asked."""
+        return self.said is None and self.ask is not None
 
     def undo(self, card: Card) -> bool:
         """Whether to go back."""
@@ -111,10 +116,12 @@ class _UpgradeRun:
         self._acting = Acting(ground, self._forward())
         self._undoing: Undoing | None = None
         self._ids: dict[str, str] = {}
+        self._spoiled = ""
 
     def run(self) -> Run:
         try:
             walked = self._ground.walk(self._steps())
+            self._spoil(walked.error)
             undone = self._undone()
         except BaseException:  # a bug of ours must not leave the app down
             self._put_back()
@@ -292,6 +299,21 @@ class _UpgradeRun:
         if self._saving is not None and self._saving.quiesced is not None and self._acting.acted is None:
             self._saving.quiesced.start()
 
+    def _spoil(self, error: CcciError | None) -> None:
+        """A copy from before somebody else changed the app is not chosen by itself: only a person can tell."""
+        verdict, kept = self._acting.verdict, self._kept()
+        foreign = verdict is not None and verdict.state is State.FOREIGN_CHANGE
+        foreign = foreign or (error is not None and error.code == FOREIGN)
+        if not foreign or kept is None:
+            return
+        why = f"somebody else changed the app during run {self._ground.record.run_id}"
+        try:
+            self._ground.store.spoil(kept, why)
+        except CcciError as failed:
+            self._ground.reporter.note(failed.message)
+        else:
+            self._spoiled = f"snapshot {kept.id} is marked as spoiled: {why}"
+
     # -- undo --------------------------------------------------------------------------------------------
 
     def _undone(self) -> Walked | None:
@@ -299,9 +321,12 @@ class _UpgradeRun:
         verdict = self._acting.verdict
         if verdict is None or verdict.state not in UNDOABLE or not self._can_go_back():
             return None
+        card, asking = self._card(), self._choice.asking
+        if not asking and not self._choice.undo(card):
+            return None  # it is left as it is: the verdict is shown once, at the end
         bad = self._closed(Walked(phases=(), error=None), None)
         self._ground.reporter.verdict(replace(bad, next_steps=()))
-        if not self._choice.undo(self._card()):
+        if asking and not self._choice.undo(card):
             return None
         ground = replace(self._ground, pressed=self._ground.held.interrupts.pressed)
         way = Way(
@@ -353,7 +378,9 @@ class _UpgradeRun:
     def _closed(self, walked: Walked, undone: Walked | None) -> Run:
         outcome = self._outcome(walked.error, undone)
         notices = [*self._acting.notices, *(self._saving.warnings if self._saving else ())]
+        notices += [self._spoiled] if self._spoiled else []
         notices += [error.message for error in (walked.error, undone.error if undone else None) if error]
+        notices += [phase.detail for phase in walked.phases if phase.name == BACK and phase.ok is False]
         good = outcome is Outcome.UPGRADED
         undoing, kept = self._undoing, self._kept()
         return replace(

@@ -48,6 +48,16 @@ def detached_volumes(before: Stack, now: Stack, acknowledged: frozenset[str]) ->
                 yield from _lost(old.name, mount.source, mount.target, service, before, now, acknowledged)
 
 
+def vanished(before: Stack, now: Stack) -> Iterable[Evidence]:
+    """Name every volume that was there, is still to be mounted, and is not there: an empty one will take its place."""
+    there, was = {volume.name for volume in now.volumes}, {volume.name for volume in before.volumes}
+    for service in now.services:
+        for mount in service.mounts:
+            if mount.kind == "volume" and mount.source in was - there:
+                text = f"{service.name}: volume {mount.source} was removed during the run"
+                yield Evidence(service=service.name, text=text)
+
+
 def not_mounted(manifest: Manifest, now: Stack) -> Iterable[Evidence]:
     """Name every volume of a snapshot that the service it was taken from does not mount now."""
     for volume in manifest.volumes:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ccci_upgrade.model.run import SNAPSHOT, UNDO, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import DONE_BEFORE, SNAPSHOT, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.model.swarm import Stack
 
@@ -118,7 +118,8 @@ def _ways(found: OpenRun, down: tuple[str, ...]) -> tuple[Way, ...]:
 def _noted(begun: dict[str, Phase]) -> str:
     """The counts before the first stop: a way back that found an app stopped noted nothing."""
     back = begun.get("back")
-    if back is not None and back.ok and f"{UNDO}quiesce" not in begun:
+    brought = back is not None and back.ok and back.detail != DONE_BEFORE
+    if brought and f"{UNDO}quiesce" not in begun:
         return ""
     for prefix in ("", UNDO):
         replicas, quiesce = begun.get(prefix + "replicas"), begun.get(prefix + "quiesce")

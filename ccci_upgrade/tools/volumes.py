@@ -15,6 +15,9 @@ from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 
+GONE = "volume-gone"
+"""The code of an error that says that a volume is not there any more."""
+
 MARK = "ccci-upgrade.carrier"
 """The label of every container made here; its value is the stack."""
 
@@ -63,6 +66,16 @@ def carrier(engine: Engine, *, stack: str, image: str, volume: str, writable: bo
     finally:
         with contextlib.suppress(CcciError):
             _remove(engine, name)
+
+
+def must_be_there(engine: Engine, volume: str) -> None:
+    """NotReadyError `volume-gone` where there is no such volume: for a carrier the Engine would make an empty one."""
+    if engine.find(f"/volumes/{volume}") is None:
+        raise NotReadyError(
+            f"the volume {tame_line(volume)} is gone",
+            hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
+            code="volume-gone",
+        )
 
 
 def remove_left(engine: Engine, *, stack: str) -> None:

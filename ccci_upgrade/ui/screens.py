@@ -13,7 +13,7 @@ from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, fold
 from ccci_upgrade.model.openrun import Situation
 from ccci_upgrade.model.plan import ImageJump, Plan
-from ccci_upgrade.model.protection import Protect, Protection
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect
 from ccci_upgrade.model.run import UPGRADE, Run
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.model.version import Bump
@@ -79,7 +79,7 @@ def plan_screen(plan: Plan) -> Iterator[Block]:
         yield line("up to date: no newer version", "green", 2)
     yield from _images(plan.images, forward=plan.command == UPGRADE)
     if plan.to_version is not None and plan.command == UPGRADE:
-        yield from _data(plan.protection)
+        yield from _data(plan)
     if plan.notes:
         yield Line()
         yield from notes_screen(plan.notes)
@@ -155,7 +155,9 @@ def card_screen(card: Card) -> Iterator[Block]:
         what = "is put back with it" if card.restores else "is kept, and not put back unasked"
         yield line(f"data: snapshot {card.snapshot} {what}", "", 4)
     elif card.restores:
-        yield line("data: there is no snapshot, only the version can go back", "magenta", 4)
+        yield line(
+            "data: this run took no snapshot; only an older one of that version can be put back", "magenta", 4
+        )
     else:
         yield line("data: none to put back", "", 4)
     if card.seconds is not None:
@@ -192,7 +194,9 @@ def run_screen(run: Run) -> Iterator[Block]:
 def _evidence(run: Run) -> Iterator[Block]:
     """The proofs of both verdicts, and what is kept of the state that was replaced."""
     for evidence in run.verdict.evidence if run.verdict else ():
-        yield line(evidence.text, "", 2)
+        # Before a way back all of it was on the screen already: what abra printed is not repeated.
+        if run.undo is None or not evidence.text.startswith("abra: "):
+            yield line(evidence.text, "", 2)
     if run.undo is not None:
         yield line(f"and back to {run.from_version} ({run.undo.state.value}):", "bold", 2)
         for evidence in run.undo.evidence:
@@ -251,8 +255,9 @@ def _title(plan: Plan) -> Line:
     return Line(text=title, hang=2)
 
 
-def _data(protection: Protection) -> Iterator[Block]:
+def _data(plan: Plan) -> Iterator[Block]:
     """What is done for the data first, and what that costs."""
+    protection = plan.protection
     if protection.protect is Protect.NOTHING:
         return
     volumes = len(protection.sizes) + len(protection.unknown)
@@ -262,6 +267,8 @@ def _data(protection: Protection) -> Iterator[Block]:
         text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
+    elif NO_SNAPSHOT in plan.acknowledged:
+        yield line(f"data  {text}, not copied: no-snapshot is acknowledged", "magenta", 2)
     elif protection.protect is Protect.RUNNING:
         yield line(f"data  {text}, copied first while it runs", "", 2)
     else:

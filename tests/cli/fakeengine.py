@@ -138,7 +138,7 @@ class FakeEngine:
         plain = _plain(path)
         if plain.startswith("/configs/") and plain.removeprefix("/configs/") in self.configs:
             return 200, self.configs[plain.removeprefix("/configs/")]
-        if plain.startswith("/images/"):
+        if plain.startswith("/images/") and plain != "/images/json":
             return 200, {"Id": "sha256:0"}
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         known: dict[str, object] = {
@@ -157,6 +157,8 @@ class FakeEngine:
             "/nodes": [{"ID": "node", "Description": {"Hostname": "node"}, "Status": {"State": "ready"}}],
             "/secrets": [],
             "/configs": list(self.configs.values()),
+            "/images/json": [],
+            "/containers/json": [],
         }
         return (200, known[plain]) if plain in known else (404, {"message": f"no {plain}"})
 
@@ -176,12 +178,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(status, value)
 
     def do_POST(self) -> None:
-        """`/fake/put` is what the stand-in for abra asks for; configs are for the lease."""
+        """`/fake/put` is what the stand-in for abra asks for; configs are for the lease; kept images are only taken."""
         self.of.hold()
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or "{}")
         parts = urlsplit(self.path)
         plain = _plain(parts.path)
-        if plain.startswith("/configs/"):
+        if plain.endswith("/tag") or plain == "/containers/create":  # an image is kept
+            self._reply(201, {"Id": "keeper"})
+        elif plain.startswith("/configs/"):
             self._reply(*self.of.keep(plain, parts.query.removeprefix("version="), body))
         else:
             self.of.put(**body)

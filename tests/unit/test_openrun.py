@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ccci_upgrade.model.openrun import OpenRun, Way, commands_of, read_open, situation
-from ccci_upgrade.model.run import RESTORE, ROLLBACK, SNAPSHOT, UNDO, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import DONE_BEFORE, RESTORE, ROLLBACK, SNAPSHOT, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.sharedrun import LONGEST, closed_labels, open_labels, open_run, run_config
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.verdict import Outcome
@@ -118,6 +118,14 @@ def test_what_ran_before_it_stopped_anything(phases: tuple[Phase, ...], noted: s
 
 
 # -- what is true now --------------------------------------------------------------------------------------
+
+
+def test_a_step_that_was_passed_over_brought_nothing_back() -> None:
+    """After a restore nobody brings an app back but abra: till then it is down."""
+    stopped = (phase("replicas", BOTH), phase("quiesce"), phase("restore"))
+
+    assert open_(*stopped, phase("back", DONE_BEFORE), command=ROLLBACK).noted == BOTH
+    assert not open_(*stopped, phase("back", "healthy again"), command=ROLLBACK).noted
 
 
 def test_without_a_swarm_nothing_is_known_and_no_way_is_offered() -> None:

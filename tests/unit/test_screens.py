@@ -22,6 +22,7 @@ from ccci_upgrade.model.lease import Claim, LeaseState, Standing
 from ccci_upgrade.model.memory import LastGood
 from ccci_upgrade.model.notes import Note, make_note
 from ccci_upgrade.model.plan import ImageJump, Plan
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect, Protection
 from ccci_upgrade.model.run import Phase, Run
 from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
 from ccci_upgrade.model.version import Bump
@@ -346,6 +347,23 @@ def test_a_page_is_shown_once() -> None:
     said = "\n".join(text.plain for text in lay_out(screens.plan_screen(plan), 80))
     assert said.count(page) == 1
     assert page in "\n".join(text.plain for text in lay_out(screens.finding_block(held), 80))
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "expected"),
+    [
+        ((), "data  2.0 MB in 1 volume, copied first; the app is down for about 15 s"),
+        ((NO_SNAPSHOT,), "data  2.0 MB in 1 volume, not copied: no-snapshot is acknowledged"),
+    ],
+)
+def test_a_plan_says_what_is_done_for_the_data(acknowledged: tuple[str, ...], expected: str) -> None:
+    """Whoever goes without a copy is not told that there will be one."""
+    protection = Protection(protect=Protect.STOPPED, sizes={"data": 2_000_000})
+    plan = Plan(
+        app="a", recipe="a", server="s", from_version="1", to_version="2", bump=Bump.PATCH, images=(), notes=(),
+        findings=(), fingerprints={}, acknowledged=frozenset(acknowledged), protection=protection,
+    )  # fmt: skip
+    assert expected in [text.plain.strip() for text in lay_out(screens.plan_screen(plan), None)]
 
 
 def test_paragraphs_of_one_version_share_a_heading() -> None:
