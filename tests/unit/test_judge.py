@@ -6,7 +6,7 @@ import pytest
 
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
-from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted
+from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted, vanished
 from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
@@ -233,3 +233,17 @@ def test_a_volume_of_a_snapshot_that_is_mounted_no_more_is_named() -> None:
     ):
         (line,) = not_mounted(copied, now)
         assert (line.service, line.text) == ("db", f"db: /var/lib/mysql {said}")
+
+
+def test_a_volume_that_is_mounted_and_not_there_any_more_has_vanished() -> None:
+    """One that nobody mounts, or that never was there, has not."""
+    mounts = tuple(Mount(kind="volume", source=name, target=f"/{name}") for name in ("data", "late"))
+    bind = Mount(kind="bind", source="other", target="/o")
+    app = service(mounts=(*mounts, bind))
+    before = stack(app, volumes=(volume("data"), volume("other")))
+
+    assert [each.text for each in vanished(before, stack(app))] == [
+        "app: volume data was removed during the run"
+    ]
+    assert not list(vanished(before, before))
+    assert not list(vanished(before, stack()))
