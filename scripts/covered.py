@@ -16,8 +16,8 @@ import coverage
 
 ROOT = Path(__file__).parents[1]
 _PURE = (
-    "converge", "files", "findings", "gates", "goingback", "journal", "judge", "keptsecrets", "lease", "look",
-    "openrun", "plan", "run", "saved_plan", "snapshots", "snapshotscope", "swarmconfig", "tardigest", "tarwalk",
+    "backoutcome", "converge", "files", "findings", "gates", "goingback", "journal", "judge", "keptsecrets", "lease",
+    "look", "openrun", "plan", "run", "saved_plan", "snapshots", "snapshotscope", "swarmconfig", "tardigest", "tarwalk",
     "verdict", "volumes",
 )  # fmt: skip
 PARTS = (

@@ -603,6 +603,18 @@ def test_what_is_no_plain_file_is_a_problem_at_a_glance(tmp_path: Path) -> None:
     assert "it is no plain file" in Store(tmp_path, "abc").listed()[0].problem
 
 
+def test_pieces_of_any_size_make_the_same_snapshot(tmp_path: Path) -> None:
+    """The compressor gives nothing for most small ones."""
+    data = tar(4000)
+    writing = Store(tmp_path, "abc").begin(APP, FIRST)
+    written = writing.archive(0, [data[at : at + 100] for at in range(0, len(data), 100)])
+    writing.seal(manifest(written))
+    (kept,) = Store(tmp_path, "abc").listed()
+
+    assert verify(kept) == ()
+    assert b"".join(opened(kept, volume_of(kept))) == data
+
+
 def test_a_piece_of_a_file_that_gives_no_bytes_yet_is_no_end(tmp_path: Path) -> None:
     """An empty piece would end what an Engine is sent; a name of any length may stand before the data."""
     data, kept = tar(4000), saved(tmp_path)
