@@ -33,6 +33,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ccci_upgrade/model/findings/recipe.py": _FINDINGS,
     "ccci_upgrade/model/findings/state.py": _FINDINGS,
     "ccci_upgrade/model/findings/versions.py": _FINDINGS,
+    "ccci_upgrade/model/backoutcome.py": (f"{_UNIT}backoutcome.py",),
     "ccci_upgrade/model/plan.py": (f"{_UNIT}plan.py", f"{_UNIT}saved_plan.py", f"{_UNIT}findings.py"),
     "ccci_upgrade/model/judge.py": (f"{_UNIT}judge.py",),
     "ccci_upgrade/model/verdict.py": (f"{_UNIT}verdict.py",),

@@ -28,13 +28,14 @@ from ccci_upgrade.flows.saving import SICK, Baseline
 from ccci_upgrade.flows.steps import Step
 from ccci_upgrade.flows.undoing import Undoing, Way, backward
 from ccci_upgrade.model.app import App
+from ccci_upgrade.model.backoutcome import outcome_of_back
 from ccci_upgrade.model.facts import Facts, ImageFact, ImagePlace
 from ccci_upgrade.model.findings.goingback import ACK_KINDS, Back, find
 from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.next_steps import next_steps_back
 from ccci_upgrade.model.plan import make_plan, no_plan
 from ccci_upgrade.model.run import GOING_BACK, RESTORE, ROLLBACK, UNDO, UPGRADE, Run
-from ccci_upgrade.model.verdict import TABLE, Outcome, State
+from ccci_upgrade.model.verdict import Outcome, State
 from ccci_upgrade.store.journal import read_all
 from ccci_upgrade.store.snapshots import Kept, Store
 from ccci_upgrade.tools.volumes import image_id
@@ -312,16 +313,11 @@ def _again(record: Run) -> str:
 
 
 def _outcome(undoing: Undoing, error: CcciError | None, command: str, *, taken_back: bool) -> Outcome:
-    verdict = undoing.acting.verdict
-    if verdict is not None and verdict.state is State.CONVERGED:
-        # A way back that is itself taken back leaves all as it was before it.
-        return Outcome.NOT_READY if taken_back and command in GOING_BACK else Outcome.ROLLED_BACK
-    if undoing.restoring or undoing.down or undoing.acting.acted is not None:
-        found = TABLE[verdict.state][0] if verdict is not None else Outcome.FAILED
-        # Swarm's own way back from the old version, or nothing done to it, is no success of a way back.
-        return found if found is Outcome.UNHEALTHY and not taken_back else Outcome.FAILED
-    if taken_back:
-        return Outcome.FAILED
-    if isinstance(error, LockedError):
-        return Outcome.LOCKED
-    return Outcome.INTERRUPTED if isinstance(error, InterruptedRunError) else Outcome.NOT_READY
+    untouched = Outcome.INTERRUPTED if isinstance(error, InterruptedRunError) else Outcome.NOT_READY
+    return outcome_of_back(
+        undoing.acting.verdict,
+        touched=undoing.restoring or undoing.down or undoing.acting.acted is not None,
+        asked=command in GOING_BACK,
+        taken_back=taken_back,
+        untouched=Outcome.LOCKED if isinstance(error, LockedError) else untouched,
+    )

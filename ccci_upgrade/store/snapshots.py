@@ -373,7 +373,7 @@ def _kept(folder: Path, app: str) -> Kept:
     except (ValueError, RecursionError) as error:
         said = f"{_MANIFEST} cannot be used: {error}"
         return Kept(id=folder.name, app=app, folder=folder, manifest=None, verified=False, problem=said)
-    problem = next(iter(_misfits(folder, manifest)), "")
+    problem = _misfit(folder, manifest)
     return Kept(
         id=manifest.id,
         app=app,
@@ -395,8 +395,8 @@ def _spoiled(path: Path) -> str:
         return f"{_SPOILED} cannot be read: {error.strerror or error}"
 
 
-def _misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What a glance at the files shows, without reading them."""
+def _misfit(folder: Path, manifest: Manifest) -> str:
+    """The first thing that a glance at the files shows, without reading them; empty where all fit."""
     lengths = [(volume.file, volume.compressed) for volume in manifest.volumes]
     if manifest.secrets is not None:
         lengths.append((manifest.secrets.file, manifest.secrets.size))
@@ -404,12 +404,12 @@ def _misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
         try:
             found = (folder / name).lstat()
         except OSError as error:
-            yield f"{name}: {error.strerror or error}"
-            continue
+            return f"{name}: {error.strerror or error}"
         if not stat.S_ISREG(found.st_mode):
-            yield f"{name}: it is no plain file"
-        elif found.st_size != length:
-            yield f"{name}: {found.st_size} bytes, not {length}"
+            return f"{name}: it is no plain file"
+        if found.st_size != length:
+            return f"{name}: {found.st_size} bytes, not {length}"
+    return ""
 
 
 def _manifest(path: Path) -> Manifest:

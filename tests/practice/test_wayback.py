@@ -5,6 +5,7 @@ What abra would do is done through the Engine: only what the steps do with it is
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ from ccci_upgrade.model.protection import SUSPECT
 from ccci_upgrade.model.snapshot import Kind
 from ccci_upgrade.model.snapshotscope import Source
 from ccci_upgrade.model.swarm import Stack
-from ccci_upgrade.model.verdict import State
+from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
 from ccci_upgrade.redact import Masker
 from ccci_upgrade.store.journal import Journal
 from ccci_upgrade.store.snapshots import Kept, verify
@@ -580,3 +581,91 @@ def test_what_abra_is_to_do_is_asked_for_at_the_last_moment(place: Place) -> Non
     assert len(list(task.detached(builders.stack()))) == 2
     alone = backward(ground, facts, None, OLD, kept=None, baseline=baseline)
     assert list(alone.detached(builders.stack())) == []
+
+
+# -- what somebody else did meanwhile ----------------------------------------------------------------------
+
+
+def removed(place: Place, name: str) -> None:
+    """Somebody removes a volume, and what held it."""
+
+    def gone() -> bool:
+        for each in place.host.rows("/containers/json", {"all": "true", "filters": {"volume": [name]}}):
+            place.host.engine.ask("DELETE", f"/containers/{each['Id']}", {"v": "1", "force": "1"})
+        return place.host.engine.ask("DELETE", f"/volumes/{name}").status in (204, 404)
+
+    until(gone)
+
+
+def test_an_app_whose_volume_was_removed_comes_back_and_is_not_called_good(place: Place) -> None:
+    """The Engine makes an empty one in its place: it may look as healthy as ever."""
+    place.up()
+    ground = place.ground()
+    saving = Saving(ground, FIRST, while_running=False, copies=1)
+    assert ground.walk(saving.steps()[:3]).error is None
+    removed(place, f"{APP}_db")
+
+    with pytest.raises(NotReadyError, match="was removed during the run") as caught:
+        saving.still()
+    assert caught.value.code == "volume-gone"
+    walked = ground.walk((*saving.steps()[3:], saving.back()))
+
+    assert walked.error is not None
+    assert walked.error.code == "volume-gone"
+    assert ("back", False) in [(phase.name, phase.ok) for phase in walked.phases]
+    assert place.replicas() == [1, 1]
+    assert saving.down
+
+
+def test_a_volume_that_was_made_anew_is_not_the_apps_data(place: Place) -> None:
+    """What was copied of it is worth nothing, and no snapshot is made."""
+    place.up()
+    ground = place.ground()
+    saving = Saving(ground, FIRST, while_running=False, copies=1)
+    assert ground.walk(saving.steps()[:3]).error is None
+    removed(place, f"{APP}_db")
+    time.sleep(1.1)  # an Engine tells whole seconds
+    place.host.post("/volumes/create", {"Name": f"{APP}_db"})
+
+    error = ground.walk(saving.steps()[3:]).error
+
+    assert isinstance(error, NotReadyError)
+    assert error.code == "volume-gone"
+    assert "what was copied is not the data" in error.message
+    assert last_good(ground) is None
+
+
+def test_a_copy_of_data_that_may_be_newer_is_marked(place: Place) -> None:
+    """It is whole, and no way back chooses it by itself; a failed state needs no mark."""
+    place.up()
+    suspect = Verdict(state=State.DATA_SUSPECT, evidence=(Evidence(text="x"),))
+    ended = replace(run("earlier"), app=NAME, outcome=Outcome.FAILED, verdict=suspect)
+    ground = place.ground()
+    ground.journal.open(replace(run("earlier"), app=NAME))
+    ground.journal.close(ended)
+    stack = place.swarm.stack(APP)
+    source = Source(volume=stack.volumes[0], service=stack.services[0], target="/data")
+
+    for snapshot, kind in ((FIRST, Kind.SNAPSHOT), (SECOND, Kind.FAILED_STATE)):
+        copying = Copying(ground, snapshot, kind=kind)
+        copying.copy((source,), stack, {}, lambda: None)
+        said = copying.check()
+        assert not place.kept(snapshot).usable
+        assert ("may have migrated" in said) is (kind is Kind.SNAPSHOT)
+    assert place.kept(FIRST).spoiled
+    assert not place.kept(SECOND).spoiled
+
+
+def test_ctrl_c_while_the_failed_state_is_kept_brings_the_app_back(place: Place) -> None:
+    """No data was put back."""
+    place.up()
+    kept = place.saved()
+    undoing, ground = place.way(kept)
+    assert ground.walk(undoing.steps()[:4]).error is None
+    place.interrupts.pressed = 1
+
+    walked = ground.walk(undoing.steps()[4:])
+
+    assert isinstance(walked.error, InterruptedRunError)
+    assert "before any data was put back" in walked.error.message
+    assert (place.replicas(), undoing.restoring) == ([1, 1], False)
