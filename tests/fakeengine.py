@@ -33,13 +33,14 @@ class Request(NamedTuple):
 
 
 class FakeEngine:
-    """Answers by path; anything else is a 404 in the Engine's shape. Use as a context manager."""
+    """Answers by path; anything else is `otherwise`: a 404 in the Engine's shape. Use as a context manager."""
 
     def __init__(self) -> None:
         """Nothing listens yet."""
         self.folder = Path(tempfile.mkdtemp(prefix="engine-"))
         self.path = self.folder / "docker.sock"
         self.replies: dict[str, Reply] = {"/_ping": answer(b"OK", headers={"Api-Version": "1.41"})}
+        self.otherwise: Reply = answer(b'{"message": "page not found"}', status=404)
         self.requests: list[Request] = []
         self.takes: dict[str, int] = {}
         """Bytes of a chunked body that are taken before the answer, by path; all of it where none is named."""
@@ -88,8 +89,7 @@ class FakeEngine:
             with connection, connection.makefile("rb") as stream:
                 while (request := _read(stream, self.takes)) is not None:
                     self.requests.append(request)
-                    unknown = answer(b'{"message": "page not found"}', status=404)
-                    if not self.replies.get(request.path, unknown)(connection):
+                    if not self.replies.get(request.path, self.otherwise)(connection):
                         return
         except OSError:
             return  # the client left

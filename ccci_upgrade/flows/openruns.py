@@ -17,12 +17,13 @@ from ccci_upgrade.flows.quiesce import Quiesced, as_noted
 from ccci_upgrade.flows.rollback import Dead, run_back
 from ccci_upgrade.flows.saving import BACK, SICK, Baseline, bring_back
 from ccci_upgrade.flows.steps import Step
+from ccci_upgrade.flows.undoing import RESTORE
 from ccci_upgrade.flows.upgraderun import Choice, resume_upgrade
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.openrun import OpenRun, Situation, Way
 from ccci_upgrade.model.plan import make_plan
-from ccci_upgrade.model.run import GOING_BACK, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import GOING_BACK, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.model.verdict import TABLE, Evidence, Outcome, State, Verdict
 from ccci_upgrade.model.version import RecipeVersion
@@ -117,8 +118,11 @@ def _undo_restore(ground: Ground, found: OpenRun) -> Run:
         )
     facts = look(ground.host, ground.app, Depth(to=run.from_version, again=True))
     up, label = _now(ground)
-    restored = found.undoing and found.restored and (not up or label == run.from_version)
-    worked_with = up or (found.undoing and not found.restoring)
+    own = [
+        phase for phase in run.phases if phase.name == f"{UNDO}{RESTORE}"
+    ]  # not the one that is taken back
+    restored = bool(own and own[-1].ok) and (not up or label == run.from_version)
+    worked_with = up or (found.undoing and not own)
     failed = new_snapshot_id() if worked_with and not restored else None
     dead = Dead(noted=found.noted, restored=restored, taken_back=True)
     return run_back(ground, facts, kept, to=run.from_version, failed_state=failed, dead=dead)

@@ -81,7 +81,7 @@ class Quiesced:
                 raise NotReadyError(
                     f"somebody changed {old.full_name} while it was stopped for the snapshot",
                     hint="find out who works on this app; then try again",
-                    code=FOREIGN,
+                    code="foreign-change",
                 )
 
     def start(self) -> None:

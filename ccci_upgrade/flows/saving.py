@@ -135,7 +135,7 @@ class Saving:
             now = self._ground.host.swarm.stack(self._ground.app.stack)
             self._gone = "; ".join(each.text for each in vanished(self.quiesced.before, now))
             if self._gone:
-                raise NotReadyError(self._gone, hint="find out who removed it", code=volumes.GONE)
+                raise NotReadyError(self._gone, hint="find out who removed it", code="volume-gone")
 
     # -- the steps ---------------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Saving:
             raise NotReadyError(
                 f"what was copied is not the data of {self._ground.app.name}: {lost}",
                 hint="find out who removed it; a backup of your own is all that has its data now",
-                code=volumes.GONE,
+                code="volume-gone",
             )
 
     def _looked(self) -> Quiesced:

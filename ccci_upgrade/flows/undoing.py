@@ -137,7 +137,7 @@ class Undoing:
         return Progress.OPEN if verdict and verdict.state is State.CONVERGED else Progress.DONE
 
     def _check(self) -> str:
-        kept, ground = self._snapshot(), self._ground
+        (kept, manifest), ground = self._whole(), self._ground
         problems = snapshots.verify(kept)
         if problems:
             raise NotReadyError(
@@ -152,7 +152,7 @@ class Undoing:
         if self._way.failed_state is not None and not self._kept_failed():
             self.copying.measure(self._sources(), copies=1)
         self._stop_if_pressed()
-        return f"snapshot {kept.id} of {self._manifest().version} is good"
+        return f"snapshot {kept.id} of {manifest.version} is good"
 
     def _stop(self) -> str:
         self._stop_if_pressed()
@@ -175,7 +175,7 @@ class Undoing:
         self._stop_if_pressed()
         self._looked().still()
         self.restoring = True
-        kept, manifest = self._snapshot(), self._manifest()
+        kept, manifest = self._whole()
         for volume in manifest.volumes:
             self._restore_one(kept, volume, self._image(manifest, volume))
         return f"{len(manifest.volumes)} volumes as in snapshot {kept.id}"
@@ -236,7 +236,7 @@ class Undoing:
     def _sources(self) -> tuple[Source, ...]:
         """The volumes that are replaced, and those that services mount now: all that is here."""
         stack = self._looked().before
-        names = {volume.name: volume for volume in self._manifest().volumes}
+        names = {volume.name: volume for volume in self._whole()[1].volumes}
         found = {
             mount.source: Source(volume=volume, service=service, target=mount.target)
             for service in stack.services
@@ -259,16 +259,15 @@ class Undoing:
             return service.image
         return next(each.image_id for each in manifest.services if each.name == volume.service)
 
-    def _snapshot(self) -> Kept:
-        if self._way.kept is None:
-            raise NotReadyError("there is no snapshot")
-        return self._way.kept
-
-    def _manifest(self) -> Manifest:
-        manifest = self._snapshot().manifest
-        if manifest is None:
-            raise NotReadyError(f"the snapshot {self._snapshot().id} has no manifest")
-        return manifest
+    def _whole(self) -> tuple[Kept, Manifest]:
+        kept = self._way.kept
+        if kept is None or kept.manifest is None:
+            raise NotReadyError(
+                "there is no snapshot that can be used",
+                hint="choose another one: `ccci-upgrade snapshot list`",
+                code="snapshot-damaged",
+            )
+        return kept, kept.manifest
 
     def _looked(self) -> Quiesced:
         if self._quiesced is None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ccci_upgrade.model.run import SNAPSHOT, UNDO, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import DONE_BEFORE, SNAPSHOT, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
 from ccci_upgrade.model.swarm import Stack
 
@@ -87,11 +87,11 @@ def situation(found: OpenRun, stack: Stack | None) -> Situation:
     if stack is None:
         return Situation(open=found, now=("the Swarm could not be asked",), down=(), ways=())
     stopped = {name for name, count in _counts(found.noted).items() if count}
-    down = tuple(s.full_name for s in stack.services if s.replicas == 0 and s.full_name in stopped)
+    ours = [s for s in stack.services if s.replicas == 0 and s.full_name in stopped]
+    down, known = tuple(s.full_name for s in ours), tuple(f"{s.name}: scaled to 0" for s in ours)
     now = [f"version label {stack.label('version') or 'none'}"] if stack.services else ["it is not deployed"]
     now += [f"{name}: stopped by this run" for name in down]
-    said = tuple(f"{s.name}:" for s in stack.services if s.full_name in down)
-    now += [line for line in unhealthy_lines(stack) if not line.startswith(said)]
+    now += [line for line in unhealthy_lines(stack) if not line.startswith(known)]
     if found.restoring and not found.restored:
         now.append("its volumes may hold a part of the snapshot that was being put back")
     still = bool(down) and set(down) == stopped and stack.label("version") == found.run.from_version
@@ -118,7 +118,8 @@ def _ways(found: OpenRun, down: tuple[str, ...]) -> tuple[Way, ...]:
 def _noted(begun: dict[str, Phase]) -> str:
     """The counts before the first stop: a way back that found an app stopped noted nothing."""
     back = begun.get("back")
-    if back is not None and back.ok and f"{UNDO}quiesce" not in begun:
+    brought = back is not None and back.ok and back.detail != DONE_BEFORE
+    if brought and f"{UNDO}quiesce" not in begun:
         return ""
     for prefix in ("", UNDO):
         replicas, quiesce = begun.get(prefix + "replicas"), begun.get(prefix + "quiesce")

@@ -68,6 +68,10 @@ class Run:
     undo: Verdict | None = None
 
 
+DONE_BEFORE = "was done already"
+"""The detail of a step that was passed over: its result is none of its own doing."""
+
+
 class Word(StrEnum):
     """The kinds of journal lines."""
 

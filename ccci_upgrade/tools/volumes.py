@@ -74,7 +74,7 @@ def must_be_there(engine: Engine, volume: str) -> None:
         raise NotReadyError(
             f"the volume {tame_line(volume)} is gone",
             hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
-            code=GONE,
+            code="volume-gone",
         )
 
 

@@ -243,3 +243,27 @@ def test_what_a_killed_run_noted_is_put_back_only_where_nothing_runs(place: Plac
     found = as_noted(down, f"{APP}_app=3 {APP}_db=5 {APP}_gone=1")
 
     assert [(s.name, s.replicas) for s in found.services] == [("app", 3), ("db", 1)]
+
+
+class Mending(Told):
+    """Somebody who mends the database's image as soon as it is told of."""
+
+    def __init__(self, place: Place) -> None:
+        """Nothing is mended yet."""
+        super().__init__()
+        self.place = place
+
+    def note(self, text: str) -> None:
+        """Let it end by itself from now on."""
+        super().note(text)
+        spec = cast("Tree", at(self.place.host.tree(f"/services/{APP}_db"), "Spec"))
+        cast("Tree", at(spec, "TaskTemplate", "ContainerSpec"))["Env"] = []
+        assert self.place.host.update(spec).status == 200
+
+
+def test_a_database_that_stops_cleanly_the_second_time_is_stopped(place: Place) -> None:
+    """It has repaired itself: its files are whole."""
+    before = place.deploy(IGNORE_TERM="1")
+    stopped = Quiesced(swarm=place.swarm, before=before, reporter=Mending(place))
+
+    assert stopped.stop(go_on) == "stopped with exit app 0, db 0"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ccci_upgrade.model.openrun import OpenRun, Way, commands_of, read_open, situation
-from ccci_upgrade.model.run import RESTORE, ROLLBACK, SNAPSHOT, UNDO, UPGRADE, Phase, Run
+from ccci_upgrade.model.run import DONE_BEFORE, RESTORE, ROLLBACK, SNAPSHOT, UNDO, UPGRADE, Phase, Run
 from ccci_upgrade.model.sharedrun import LONGEST, closed_labels, open_labels, open_run, run_config
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.verdict import Outcome
@@ -120,6 +120,14 @@ def test_what_ran_before_it_stopped_anything(phases: tuple[Phase, ...], noted: s
 # -- what is true now --------------------------------------------------------------------------------------
 
 
+def test_a_step_that_was_passed_over_brought_nothing_back() -> None:
+    """After a restore nobody brings an app back but abra: till then it is down."""
+    stopped = (phase("replicas", BOTH), phase("quiesce"), phase("restore"))
+
+    assert open_(*stopped, phase("back", DONE_BEFORE), command=ROLLBACK).noted == BOTH
+    assert not open_(*stopped, phase("back", "healthy again"), command=ROLLBACK).noted
+
+
 def test_without_a_swarm_nothing_is_known_and_no_way_is_offered() -> None:
     """It is said."""
     found = situation(open_(), None)
@@ -134,7 +142,7 @@ def test_services_it_left_stopped_are_named_once_and_it_cannot_be_accepted_so() 
     other = situation(open_(phase("quiesce", f"{STACK}_app=2 {STACK}_db=0", ok=None)), STOPPED)
 
     assert found.down == (f"{STACK}_db",)
-    assert found.now[:2] == (f"version label {OLD}", f"{STACK}_db: stopped by this run")
+    assert found.now == (f"version label {OLD}", f"{STACK}_db: stopped by this run")
     assert found.ways == (Way.RESUME, Way.UNDO)
     assert other.down == (f"{STACK}_app",)
     assert "db: scaled to 0 replicas" in other.now

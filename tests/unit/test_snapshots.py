@@ -20,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.model.keptsecrets import KeptSecrets
 from ccci_upgrade.model.snapshot import (
+    Kind,
     Manifest,
     ManifestError,
     ServiceFact,
@@ -552,3 +554,74 @@ def test_a_stream_that_is_not_whole_is_found_though_its_checksum_fits(tmp_path: 
     assert verify(replace(kept, manifest=replace(kept.manifest, volumes=(volume,)))) == (
         "volume mariadb (0.tar.gz): its gzip stream is not whole",
     )
+
+
+def test_one_that_must_not_be_gone_back_to_is_marked_and_says_why(tmp_path: Path) -> None:
+    """It stays whole, and no rollback chooses it; a mark that says nothing or cannot be read counts, too."""
+    kept = saved(tmp_path)
+    store = Store(tmp_path, "abc")
+    assert (kept.usable, kept.spoiled) == (True, "")
+    store.spoil(kept, "somebody changed the app")
+    (found,) = store.listed()
+    assert (found.good, found.usable, found.spoiled) == (True, False, "somebody changed the app")
+
+    (kept.folder / "spoiled").write_bytes(b"")
+    assert store.listed()[0].spoiled == "no reason is given"
+    (kept.folder / "spoiled").unlink()
+    (kept.folder / "spoiled").symlink_to("0.tar.gz")
+    assert "cannot be read" in store.listed()[0].spoiled
+    with pytest.raises(NotReadyError) as caught:
+        store.spoil(replace(kept, folder=tmp_path / "gone"), "x")
+    assert caught.value.code == "snapshot-store"
+
+
+def test_a_failed_state_is_never_pruned(tmp_path: Path) -> None:
+    """It is neither counted nor taken."""
+    kept = saved(tmp_path)
+    assert kept.manifest is not None
+    failed = replace(kept, id="20260301T130000-0001", manifest=replace(kept.manifest, kind=Kind.FAILED_STATE))
+
+    assert to_remove([kept, failed], keep=0, needed=frozenset()) == ()
+    assert not failed.usable
+
+
+def test_secrets_that_cannot_be_written_are_one_clear_error(tmp_path: Path) -> None:
+    """As an archive that cannot."""
+    writing = Store(tmp_path, "abc").begin(APP, FIRST)
+    writing.drop()
+    with pytest.raises(NotReadyError) as caught:
+        writing.secrets(KeptSecrets(secrets=(), unread=()), b"x", ())
+    assert caught.value.code == "snapshot-store"
+
+
+def test_what_is_no_plain_file_is_a_problem_at_a_glance(tmp_path: Path) -> None:
+    """Nothing of it is read."""
+    kept = saved(tmp_path)
+    (kept.folder / "0.tar.gz").unlink()
+    (kept.folder / "0.tar.gz").mkdir()
+
+    assert "it is no plain file" in Store(tmp_path, "abc").listed()[0].problem
+
+
+def test_pieces_that_give_no_bytes_yet_are_no_end(tmp_path: Path) -> None:
+    """A volume may come in pieces of any size."""
+    data = tar(4000)
+    writing = Store(tmp_path, "abc").begin(APP, FIRST)
+    written = writing.archive(0, [data[at : at + 100] for at in range(0, len(data), 100)])
+    writing.seal(manifest(written))
+    (kept,) = Store(tmp_path, "abc").listed()
+
+    assert verify(kept) == ()
+    assert b"".join(opened(kept, volume_of(kept))) == data
+
+
+@pytest.mark.parametrize("change", [{"kind": "junk"}, {"secrets": {"file": 5}}])
+def test_a_manifest_of_an_unknown_kind_or_with_odd_secrets_is_refused(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    """As any other that cannot be used."""
+    writing = Store(tmp_path, "abc").begin(APP, FIRST)
+    raw = to_json(manifest(writing.archive(0, [tar()])))
+
+    with pytest.raises(ManifestError):
+        from_json(raw | change)

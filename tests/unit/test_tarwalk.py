@@ -179,3 +179,11 @@ def test_every_form_that_an_engine_writes_is_counted(extra: bytes, size: int) ->
     walk = walked(ROOT_ENTRY + extra + END)
 
     assert (walk.entries, walk.size) == (2, size)
+
+
+def test_a_name_longer_than_a_block_is_put_together() -> None:
+    """Its header's content has more blocks than one."""
+    long = f"__v/{'d' * 600}"
+
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        assert walked(archive([("__v", None), (long, b"12345")], form)).size == 5
