@@ -192,7 +192,7 @@ def test_ctrl_c_brings_the_app_back_before_130(place: Place) -> None:
 
 
 def test_after_a_kill_every_command_says_what_was_there_before(place: Place) -> None:
-    """The replicas by service; the next snapshot is refused until the run is ended, and `--undo` brings the app back."""
+    """The replicas by service; the next snapshot is refused until `--undo` brings the app back."""
     with place.begin("snapshot", "create", "keycloak") as child:
         wait(lambda: place.stopping() and 0 in place.replicas())
         os.kill(child.pid, signal.SIGKILL)
