@@ -403,15 +403,30 @@ def _findings() -> Iterator[tuple[str, str]]:
             yield from ((kind, Severity[word].value) for word in words if word in Severity.__members__)
 
 
+def _strings(tree: ast.Module) -> dict[str, object]:
+    """A module's constants, by name."""
+    return {
+        target.id: line.value.value
+        for line in tree.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def _error_codes() -> set[str]:
     """`code="…"` of raised errors, and `code = "…"` of their classes (of `CcciError` itself none is raised)."""
-    found = set()
+    found: set[object] = set()
     for path in (ROOT / "ccci_upgrade").rglob("*.py"):
         if "practice" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        tree = ast.parse(path.read_bytes())
+        named = _strings(tree)
+        for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 found.add(node.value.value)
+            elif isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Name):
+                found.add(named.get(node.value.id))
             elif isinstance(node, ast.ClassDef) and node.name != "CcciError":
                 found |= {
                     line.value.value

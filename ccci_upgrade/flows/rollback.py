@@ -222,9 +222,9 @@ def _by_id(host: Host, app: App, wanted: str) -> Kept:
             f"there is no snapshot `{wanted}` of {app.name} of this Swarm",
             hint=f"ccci-upgrade snapshot list {app.name}",
         )
-    if kept.manifest is None or kept.problem or kept.spoiled:
+    if kept.manifest is None or kept.problem:
         raise NotReadyError(
-            f"the snapshot {kept.id} cannot be used: {kept.problem or kept.spoiled}",
+            f"the snapshot {kept.id} cannot be used: {kept.problem}",
             hint=f"ccci-upgrade snapshot list {app.name}",
             code="snapshot-damaged",
         )
