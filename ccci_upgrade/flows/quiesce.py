@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import EngineError, NotReadyError
+from ccci_upgrade.errors import EngineError, ForeignChangeError, NotReadyError
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.status import state_of
 from ccci_upgrade.model.image import is_database
@@ -24,9 +24,6 @@ KILLED_BY = 128
 
 TERMINATED = 143
 """How a program ends that SIGTERM ended: its own doing, unlike 137."""
-
-FOREIGN = "foreign-change"
-"""The code of an error that says that somebody else is at work on the app."""
 
 Stop = Callable[[], None]
 """Raises where a person pressed Ctrl-C."""
@@ -72,16 +69,15 @@ class Quiesced:
         return f"stopped with exit {ended}" if ended else "nothing ran"
 
     def still(self) -> None:
-        """NotReadyError where somebody changed the stack since it was stopped: the copy is of no use."""
+        """ForeignChangeError where somebody changed the stack since it was stopped: the copy is of no use."""
         now = self.swarm.stack(self.before.name)
         for old in self.before.services:
             new = now.service(old.name)
             wanted = 0 if old.replicas else old.replicas
             if new is None or (new.template_hash, new.replicas) != (old.template_hash, wanted):
-                raise NotReadyError(
+                raise ForeignChangeError(
                     f"somebody changed {old.full_name} while it was stopped for the snapshot",
                     hint="find out who works on this app; then try again",
-                    code="foreign-change",
                 )
 
     def start(self) -> None:

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import CcciError, NotReadyError
+from ccci_upgrade.errors import CcciError, NotReadyError, VolumeGoneError
 from ccci_upgrade.flows.copying import Copying, last_good
 from ccci_upgrade.flows.ground import Ground
 from ccci_upgrade.flows.keptsecrets import Recipients
@@ -135,7 +135,7 @@ class Saving:
             now = self._ground.host.swarm.stack(self._ground.app.stack)
             self._gone = "; ".join(each.text for each in vanished(self.quiesced.before, now))
             if self._gone:
-                raise NotReadyError(self._gone, hint="find out who removed it", code="volume-gone")
+                raise VolumeGoneError(self._gone, hint="find out who removed it")
 
     # -- the steps ---------------------------------------------------------------------------------------
 
@@ -189,9 +189,8 @@ class Saving:
         looked = self._looked()
         try:
             return self.copying.copy(self._sources, looked.before, looked.codes, self._left_alone)
-        except NotReadyError as error:
-            if error.code == volumes.GONE:
-                self._gone = error.message
+        except VolumeGoneError as error:
+            self._gone = error.message
             raise
 
     def _check(self) -> str:
@@ -234,10 +233,9 @@ class Saving:
         self.still()
         lost = _lost(self._ground, self._looked())
         if lost:
-            raise NotReadyError(
+            raise VolumeGoneError(
                 f"what was copied is not the data of {self._ground.app.name}: {lost}",
                 hint="find out who removed it; a backup of your own is all that has its data now",
-                code="volume-gone",
             )
 
     def _looked(self) -> Quiesced:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import CcciError, LockedError
+from ccci_upgrade.errors import CcciError, ForeignChangeError, LockedError
 from ccci_upgrade.flows.acting import Acting, Task
 from ccci_upgrade.flows.goals import goal_of, reached
 from ccci_upgrade.flows.ground import (
@@ -27,7 +27,7 @@ from ccci_upgrade.flows.keeping import (
 from ccci_upgrade.flows.keptsecrets import Recipients
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.pulling import pull_images
-from ccci_upgrade.flows.quiesce import FOREIGN, Quiesced, as_noted
+from ccci_upgrade.flows.quiesce import Quiesced, as_noted
 from ccci_upgrade.flows.saving import BACK, SICK, Baseline, Saving, bring_back
 from ccci_upgrade.flows.secondcopy import CopyInterruptedError, second_copies, wanted
 from ccci_upgrade.flows.steps import Progress, Step, Walked
@@ -303,7 +303,7 @@ class _UpgradeRun:
         """A copy from before somebody else changed the app is not chosen by itself: only a person can tell."""
         verdict, kept = self._acting.verdict, self._kept()
         foreign = verdict is not None and verdict.state is State.FOREIGN_CHANGE
-        foreign = foreign or (error is not None and error.code == FOREIGN)
+        foreign = foreign or isinstance(error, ForeignChangeError)
         if not foreign or kept is None:
             return
         why = f"somebody else changed the app during run {self._ground.record.run_id}"

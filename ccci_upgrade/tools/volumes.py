@@ -7,16 +7,13 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import CcciError, EngineError, NotReadyError
+from ccci_upgrade.errors import CcciError, EngineError, NotReadyError, VolumeGoneError
 from ccci_upgrade.model.snapshotscope import in_memory, strange
 from ccci_upgrade.model.swarm import Volume
 from ccci_upgrade.model.tardigest import ContentDigest, content_digest
 from ccci_upgrade.model.tarwalk import TarError
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
-
-GONE = "volume-gone"
-"""The code of an error that says that a volume is not there any more."""
 
 MARK = "ccci-upgrade.carrier"
 """The label of every container made here; its value is the stack."""
@@ -69,12 +66,11 @@ def carrier(engine: Engine, *, stack: str, image: str, volume: str, writable: bo
 
 
 def must_be_there(engine: Engine, volume: str) -> None:
-    """NotReadyError `volume-gone` where there is no such volume: for a carrier the Engine would make an empty one."""
+    """VolumeGoneError where there is no such volume: for a carrier the Engine would make an empty one."""
     if engine.find(f"/volumes/{volume}") is None:
-        raise NotReadyError(
+        raise VolumeGoneError(
             f"the volume {tame_line(volume)} is gone",
             hint="find out who removed it; its data is in the last snapshot, or in a backup of your own",
-            code="volume-gone",
         )
 
 

@@ -11,7 +11,7 @@ import pexpect
 import pytest
 
 from tests.swarm.host import Host
-from tests.swarm.runs import Seen, findings, upgrade
+from tests.swarm.runs import Seen, findings
 from tests.swarm.test_snapshots import expected, fill, kept, mountpoint
 
 CRASHES = "1.9.1+2.26.1"
@@ -20,6 +20,11 @@ CRASHES = "1.9.1+2.26.1"
 MAJOR = ("--ack=db-major:db", "--ack=major", "--ack=notes-migration:11.0.0+26.2.0")
 FIRST = {"drone": "1.8.0+2.25.0", "keycloak": "10.0.0+26.0.0", "traefik": "1.0.0+3.0.0"}
 NEWEST = {"drone": "1.9.0+2.26.0", "keycloak": "11.0.0+26.2.0", "traefik": "1.1.0+3.1.0"}
+
+
+def upgrade(host: Host, recipe: str, *words: str, seconds: float = 120.0) -> Seen:
+    """Upgrade one app without a terminal, and have what fails undone by the rule."""
+    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *words, seconds=seconds))
 
 
 def back(host: Host, recipe: str, *words: str) -> Seen:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.swarm.host import Host
-from tests.swarm.runs import findings, upgrade
+from tests.swarm.runs import findings, soon
 from tests.swarm.test_snapshots import fill
-from tests.swarm.test_undo import FIRST, NEWEST, back, content, data, is_back, open_runs, replicas
+from tests.swarm.test_undo import FIRST, NEWEST, back, content, data, is_back, open_runs, replicas, upgrade
 
 MEGABYTE = 1 << 20
 
@@ -272,17 +272,8 @@ def test_an_empty_database_is_nothing_to_go_back_to(host: Host) -> None:
 
 
 def _once(host: Host, step: str, act: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not _begun(host, step):
-        assert time.monotonic() < deadline, f"{step} was never begun"
-        time.sleep(0.02)
+    soon(host, step)
     act()
-
-
-def _begun(host: Host, step: str) -> bool:
-    journals = host.state_dir.glob("*/journal.jsonl")
-    lines = [line for path in journals for line in path.read_text(errors="replace").splitlines()]
-    return any('"begin"' in line and f'"{step}"' in line for line in lines)
 
 
 def _fill_disk(host: Host, left: int) -> None:
