@@ -669,3 +669,30 @@ def test_ctrl_c_while_the_failed_state_is_kept_brings_the_app_back(place: Place)
     assert isinstance(walked.error, InterruptedRunError)
     assert "before any data was put back" in walked.error.message
     assert (place.replicas(), undoing.restoring) == ([1, 1], False)
+
+
+def test_an_engine_that_tells_no_creation_hides_no_lost_volume(place: Place) -> None:
+    """That it was gone once is remembered; who scaled the app meanwhile spoils only the copy."""
+    place.up()
+    ground = place.ground()
+    saving = Saving(ground, FIRST, while_running=False, copies=1)
+    assert ground.walk(saving.steps()[:3]).error is None
+    assert saving.quiesced is not None
+    before = saving.quiesced.before
+    old = tuple(replace(each, created=None) for each in before.volumes)
+    saving.quiesced.before = replace(before, volumes=old)
+    spec = cast("Tree", at(place.host.tree(f"/services/{APP}_app"), "Spec"))
+    spec["Mode"] = {"Replicated": {"Replicas": 1}}
+    assert place.host.update(spec).status == 200
+    with pytest.raises(NotReadyError) as foreign:
+        named(saving.steps(), "copy").act()
+    assert foreign.value.code == "foreign-change"
+    spec["Mode"] = {"Replicated": {"Replicas": 0}}
+    assert place.host.update(spec).status == 200
+    removed(place, f"{APP}_db")
+    with pytest.raises(NotReadyError) as gone:
+        named(saving.steps(), "copy").act()
+    assert gone.value.code == "volume-gone"
+
+    with pytest.raises(NotReadyError, match="runs again without its data"):
+        saving.start()

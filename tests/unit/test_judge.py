@@ -245,17 +245,3 @@ def test_a_volume_that_is_away_is_named_only_where_it_was_there_and_is_still_mou
     assert (line.service, line.text) == ("db", "db: volume stack_data was removed during the run")
     bound = stack(service("db", image=DB_IMAGE, mounts=(replace(DATA, kind="bind"),)))
     assert list(vanished(BEFORE, bound)) == []
-
-
-def test_a_volume_that_is_mounted_and_not_there_any_more_has_vanished() -> None:
-    """One that nobody mounts, or that never was there, has not."""
-    mounts = tuple(Mount(kind="volume", source=name, target=f"/{name}") for name in ("data", "late"))
-    bind = Mount(kind="bind", source="other", target="/o")
-    app = service(mounts=(*mounts, bind))
-    before = stack(app, volumes=(volume("data"), volume("other")))
-
-    assert [each.text for each in vanished(before, stack(app))] == [
-        "app: volume data was removed during the run"
-    ]
-    assert not list(vanished(before, before))
-    assert not list(vanished(before, stack()))
