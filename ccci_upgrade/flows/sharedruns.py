@@ -12,6 +12,9 @@ from ccci_upgrade.tools.swarm import Swarm
 
 TRIES = 5
 
+TELL_SECONDS = 3.0
+"""For each question: a run does not wait for an Engine that is silent only to tell others of it."""
+
 TOLD = ("quiesce", "failed-state", "restore", "act", "back")
 """Steps before which it is told: from there on the app is not as it was. An `undo-` may stand before them."""
 
@@ -49,11 +52,13 @@ def tell(swarm: Swarm, stack: str, labels: Mapping[str, str]) -> None:
     name = run_config(stack)
     try:
         for _ in range(TRIES):
-            kept = configs.read(swarm.engine, name)
+            kept = configs.read(swarm.engine, name, seconds=TELL_SECONDS)
             if kept is None:
                 if configs.create(swarm.engine, name, labels):
                     return
-            elif kept.labels == dict(labels) or configs.swap(swarm.engine, name, labels, kept.index):
+            elif kept.labels == dict(labels) or configs.swap(
+                swarm.engine, name, labels, kept.index, seconds=TELL_SECONDS
+            ):
                 return
     except CcciError:
         return

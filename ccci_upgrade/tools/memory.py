@@ -16,9 +16,9 @@ _PURPOSE = swarmconfig.Purpose(
 )
 
 
-def read(engine: Engine, name: str) -> Kept | None:
-    """One config as it is; None where there is none yet."""
-    return swarmconfig.read(engine, name, _PURPOSE)
+def read(engine: Engine, name: str, *, seconds: float | None = None) -> Kept | None:
+    """One config as it is; None where there is none yet. `seconds` bounds the question where it must be short."""
+    return swarmconfig.read(engine, name, _PURPOSE, seconds=seconds)
 
 
 def read_all(engine: Engine) -> dict[str, Kept]:
@@ -31,6 +31,8 @@ def create(engine: Engine, name: str, labels: Mapping[str, str]) -> bool:
     return swarmconfig.create(engine, name, labels, _PURPOSE)
 
 
-def swap(engine: Engine, name: str, labels: Mapping[str, str], index: int) -> bool:
+def swap(
+    engine: Engine, name: str, labels: Mapping[str, str], index: int, *, seconds: float | None = None
+) -> bool:
     """Write labels where the config still has this version index; False where somebody was quicker."""
-    return swarmconfig.swap(engine, name, labels, index, _PURPOSE)
+    return swarmconfig.swap(engine, name, labels, index, _PURPOSE, seconds=seconds)
