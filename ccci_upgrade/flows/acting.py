@@ -243,14 +243,8 @@ class Acting:
         return replace(verdict, evidence=(*verdict.evidence, *self._abras_part(verdict.state)))
 
     def _pin(self) -> str:
-        app, version = self._ground.app, self._task.version
-        text = read_env_text(app.path)
-        write_pin(app.path, text, pin_version(text, version))
-        notice = (
-            f"abra did not write the version into `{app.path.name}`; its TYPE/RECIPE line now says {version}"
-        )
+        notice = pin(self._ground, self._task.version)
         self.notices.append(notice)
-        self._ground.reporter.note(notice)
         return notice
 
     # -- probes of steps ---------------------------------------------------------------------------------
@@ -262,12 +256,7 @@ class Acting:
         """Nothing to pin before a good verdict, or where abra wrote the version itself."""
         if self.verdict is None or self.verdict.state is not State.CONVERGED:
             return Progress.DONE
-        try:
-            text = read_env_text(self._ground.app.path)
-            same = pin_version(text, self._task.version) == text
-        except (CcciError, ValueError):
-            return Progress.UNKNOWN
-        return Progress.DONE if same else Progress.OPEN
+        return pinned(self._ground, self._task.version)
 
     # -- parts of them -----------------------------------------------------------------------------------
 
@@ -283,6 +272,26 @@ class Acting:
     def _stop_if_pressed(self) -> None:
         if self._task.stoppable:
             self._ground.stop_if_pressed()
+
+
+def pin(ground: Ground, version: str) -> str:
+    """Write a version into the app's `.env`, and say so."""
+    path = ground.app.path
+    text = read_env_text(path)
+    write_pin(path, text, pin_version(text, version))
+    notice = f"abra did not write the version into `{path.name}`; its TYPE/RECIPE line now says {version}"
+    ground.reporter.note(notice)
+    return notice
+
+
+def pinned(ground: Ground, version: str) -> Progress:
+    """Whether the `.env` says that version."""
+    try:
+        text = read_env_text(ground.app.path)
+        same = pin_version(text, version) == text
+    except (CcciError, ValueError):
+        return Progress.UNKNOWN
+    return Progress.DONE if same else Progress.OPEN
 
 
 def how_it_ended(result: ActResult) -> str:

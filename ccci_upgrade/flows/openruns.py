@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, NotReadyError
+from ccci_upgrade.flows.acting import PIN, pin, pinned
 from ccci_upgrade.flows.gates import Result
 from ccci_upgrade.flows.ground import Ground, Held, exit_of, new_snapshot_id, reopen_ground
 from ccci_upgrade.flows.host import Host
@@ -135,7 +136,7 @@ def _now(ground: Ground) -> tuple[bool, str | None]:
 
 
 def _accepted(ground: Ground, found: OpenRun) -> Run:
-    """Judge what is there, change nothing."""
+    """Judge what is there; nothing is changed but the `.env`, where it does not say what runs."""
     stack = ground.host.swarm.stack(ground.app.stack)
     sick = list(unhealthy_lines(stack))
     label = stack.label("version")
@@ -147,7 +148,17 @@ def _accepted(ground: Ground, found: OpenRun) -> Run:
     outcome = TABLE[state][0]
     if outcome is Outcome.UPGRADED and found.run.command in GOING_BACK:
         outcome = Outcome.ROLLED_BACK
-    return _close(ground, outcome, verdict=Verdict(state=state, evidence=evidence))
+    verdict = Verdict(state=state, evidence=evidence)
+    if label is None or sick:
+        return _close(ground, outcome, verdict=verdict)
+    step = Step(
+        id=PIN,
+        title="pin the version in `.env`",
+        act=lambda: pin(ground, label),
+        probe=lambda: pinned(ground, label),
+    )
+    walked = ground.walk((step,))
+    return _close(ground, outcome, verdict=verdict, error=walked.error, phases=walked.phases)
 
 
 # -- parts of them ----------------------------------------------------------------------------------------

@@ -222,9 +222,10 @@ class Lab:
         known = ("com.docker.swarm.service.name", "ccci-upgrade.keeper")
         return [row for row in found if not any(_at(row, "Labels", label) for label in known)]
 
-    def lease_free(self) -> bool:
-        """Whether nobody has the lease."""
-        return look_at_lease(Swarm(self.engine)).state is LeaseState.FREE
+    def lease_free(self, *, left: bool) -> bool:
+        """Whether nobody has the lease; `left`: a dead holder's counts as free, whoever wants it has it at once."""
+        seen = look_at_lease(Swarm(self.engine))
+        return seen.state is LeaseState.FREE or (left and seen.dead)
 
     @property
     def journal(self) -> Path:
