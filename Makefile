@@ -6,13 +6,23 @@ BIN    := $(VENV)/bin
 PYTEST_ARGS ?= -n 4 --dist worksteal
 STAMP  := $(VENV)/.ready
 
-.PHONY: test fast demo bench setup format clean
+.PHONY: test test-real fast covered inversions demo bench setup format clean
 
 test: $(STAMP)  ## lint, types and every test this machine can run
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not real" $(PYTEST_ARGS)
+
+covered: $(STAMP)  ## the branches of the modules that decide, and those that no test takes
+	$(BIN)/python -m scripts.covered
+
+inversions: $(STAMP)  ## turn each gate and verdict rule round and see a test fail; some twenty minutes
+	$(BIN)/python -m scripts.invert
 
 fast: $(STAMP)  ## the tests that need no Engine
-	$(BIN)/python -m pytest -m "not swarm and not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not swarm and not slow and not real" $(PYTEST_ARGS)
+
+test-real: $(STAMP)  ## real Keycloak and MariaDB, and full sizes; root, fifteen minutes, 3 GB in ~/.cache/ccci-upgrade-tests
+	$(BIN)/python -m tests.real.images
+	$(BIN)/python -m pytest -m real
 
 demo: $(STAMP)  ## the main job on a practice host, start to end, in under a minute; needs no Docker, no abra, no root
 	@$(BIN)/python -m ccci_upgrade.practice.demo

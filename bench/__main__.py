@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench import faraway, firstdeploy, many, notes, onswarm, probes, starts
+from bench import faraway, firstdeploy, many, notes, onswarm, probes, starts, volumes
 from bench.measure import Effort, NotRun, Row, say
 from bench.table import as_json, as_text, machine
 from tests.swarm.harness import missing
@@ -30,6 +30,7 @@ MEASURES = (
     Measure(name="many", title="status of many servers", make=many.measure),
     Measure(name="verdict", title="verdict after ready", make=onswarm.verdict, lacks=missing),
     Measure(name="upgrade", title="a whole upgrade", make=onswarm.upgrade, lacks=missing),
+    Measure(name="volumes", title="volumes taken and put back", make=volumes.measure, lacks=missing),
     Measure(
         name="deploy",
         title="a first deploy of five services",

@@ -14,6 +14,7 @@ from bench.swarmhost import Witness
 from ccci_upgrade import clock
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.verify import Watch
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.converge import Watcher
 from ccci_upgrade.model.goal import Goal, Wanted
 from ccci_upgrade.model.plan import Plan
@@ -145,6 +146,9 @@ class _Silent:
 
     def plan(self, plan: Plan) -> None:
         """Say nothing."""
+
+    def card(self, card: Card) -> None:
+        """Nothing is shown."""
 
     def phase(self, app: str, text: str) -> None:
         """Say nothing."""

@@ -32,6 +32,9 @@ class AppSettings:
     budget: float | None = None
     settle: float | None = None
     token_file: str | None = None
+    backup: bool = False
+    backup_command: tuple[str, ...] = ()
+    backup_budget: float | None = None
     probes: tuple[Mapping[str, object], ...] | None = None
 
 
@@ -47,6 +50,7 @@ class Config:
     server: str | None
     docker_hosts: dict[str, str] = field(default_factory=dict)
     apps: dict[str, AppSettings] = field(default_factory=dict)
+    age_recipients: tuple[str, ...] = ()
 
 
 def read_config(explicit: Path | None) -> Config:
@@ -54,7 +58,12 @@ def read_config(explicit: Path | None) -> Config:
     source = explicit or next((place for place in _places() if place.is_file()), None)
     table = _load(source) if source else {}
     where = str(source)
-    _only(table, {"abra", "abra_dir", "state_dir", "cache_dir", "server", "servers", "apps"}, where, "")
+    _only(
+        table,
+        {"abra", "abra_dir", "state_dir", "cache_dir", "server", "servers", "apps", "snapshots"},
+        where,
+        "",
+    )
     base = source.parent if source else Path.cwd()
     return Config(
         source=source,
@@ -65,6 +74,7 @@ def read_config(explicit: Path | None) -> Config:
         server=_string(table, "server", where),
         docker_hosts=_docker_hosts(table, where),
         apps={name: _app(raw, name, where) for name, raw in _table(table, "apps", where).items()},
+        age_recipients=_age_recipients(table, where),
     )
 
 
@@ -144,8 +154,35 @@ def _app(raw: object, name: str, source: str) -> AppSettings:
         budget=_seconds(raw, "budget", where),
         settle=_seconds(raw, "settle", where),
         token_file=_string(raw, "token_file", where),
+        backup=_backup(raw, where),
+        backup_command=_command(raw, where),
+        backup_budget=_seconds(raw, "backup_budget", where),
         probes=None if probes is None else tuple(probes),
     )
+
+
+def _backup(raw: Mapping[str, object], where: str) -> bool:
+    said = raw.get("backup", "none")
+    if said not in ("none", "abra"):
+        raise UsageError(f"{where}: `backup` must be `abra` or `none`")
+    return said == "abra"
+
+
+def _command(raw: Mapping[str, object], where: str) -> tuple[str, ...]:
+    """A program and its arguments, given on as they are: no shell reads them."""
+    said = raw.get("backup_command")
+    if said is None:
+        return ()
+    words = said if isinstance(said, list) else []
+    if not words or not all(isinstance(word, str) and "\0" not in word for word in words) or not words[0]:
+        hint = 'write it like `["/usr/local/bin/my-backup", "keycloak"]`'
+        raise UsageError(f"{where}: `backup_command` must be a list of texts", hint=hint)
+    if "/" in words[0] and not words[0].startswith("/"):
+        raise UsageError(
+            f"{where}: `backup_command` starts with `{words[0]}`",
+            hint="write the program's path in full, or its bare name",
+        )
+    return tuple(words)
 
 
 def _docker_hosts(table: Mapping[str, object], where: str) -> dict[str, str]:
@@ -158,6 +195,23 @@ def _docker_hosts(table: Mapping[str, object], where: str) -> dict[str, str]:
         if host:
             hosts[name] = host
     return hosts
+
+
+def _age_recipients(table: Mapping[str, object], where: str) -> tuple[str, ...]:
+    """The public keys that can open kept secrets; each is tried, for later is too late."""
+    snapshots = _table(table, "snapshots", where)
+    _only(snapshots, {"age_recipients"}, where, "[snapshots] ")
+    listed = snapshots.get("age_recipients", [])
+    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f"{where}: [snapshots] `age_recipients` must be a list of texts")
+    for number, each in enumerate(listed, start=1):
+        from ccci_upgrade import age  # noqa: PLC0415 - start-up time is measured
+
+        problem = age.problem_of(each)
+        if problem:
+            said = f"{where}: [snapshots] `age_recipients`, entry {number}: {problem}"
+            raise UsageError(said, hint=f"write {age.KEY_HINT}")
+    return tuple(listed)
 
 
 def _only(table: Mapping[str, object], known: set[str], where: str, prefix: str) -> None:

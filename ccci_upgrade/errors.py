@@ -78,6 +78,18 @@ class NotReadyError(CcciError):
     code = "not-ready"
 
 
+class ForeignChangeError(NotReadyError):
+    """Somebody else changed the app while it was stopped."""
+
+    code = "foreign-change"
+
+
+class VolumeGoneError(NotReadyError):
+    """A volume that was there is not there any more."""
+
+    code = "volume-gone"
+
+
 class EngineError(NotReadyError):
     """The Docker Engine cannot be reached, or answered with an error."""
 

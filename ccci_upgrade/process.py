@@ -4,13 +4,17 @@ Every child gets no standard input, its own session, a deadline, and an environm
 surprises. Output is capped where it is kept.
 """
 
+import errno
+import fcntl
 import os
 import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -210,8 +214,18 @@ def _pump(stream: IO[bytes] | None, sink: Callable[[bytes], None]) -> None:
     if stream is None:
         return
     with stream:
-        while chunk := os.read(stream.fileno(), 65536):
+        while chunk := _read(stream.fileno()):
             sink(chunk)
+
+
+def _read(handle: int) -> bytes:
+    """The next bytes; none at the end, which a terminal tells by an error."""
+    try:
+        return os.read(handle, 65536)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return b""
+        raise
 
 
 def _feed(stream: IO[bytes] | None, data: bytes) -> None:
@@ -239,24 +253,31 @@ class Child:
         env: Mapping[str, str],
         cwd: Path,
         inherit: Sequence[int] = (),
+        pty: bool = False,
     ) -> None:
         """Start it; OSError or ValueError (a NUL in an argument) where it cannot be started.
 
-        `sink` is called from two threads, one at a time.
+        `sink` is called from two threads, one at a time. With `pty` it has a terminal of its own at which
+        nobody ever types, and both streams come as one.
         """
         self._lock = threading.Lock()
         self._sink = sink
-        self._process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_env(env),
-            cwd=cwd,
-            pass_fds=tuple(inherit),
-            start_new_session=True,
-        )
-        streams = (self._process.stdout, self._process.stderr)
+        streams: tuple[IO[bytes] | None, ...]
+        if pty:
+            self._process, master = _at_terminal(argv, env=child_env(env), cwd=cwd, inherit=inherit)
+            streams = (master,)
+        else:
+            self._process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_env(env),
+                cwd=cwd,
+                pass_fds=tuple(inherit),
+                start_new_session=True,
+            )
+            streams = (self._process.stdout, self._process.stderr)
         self._readers = [threading.Thread(target=_pump, args=(s, self._give), daemon=True) for s in streams]
         for reader in self._readers:
             reader.start()
@@ -276,6 +297,45 @@ class Child:
     def _give(self, chunk: bytes) -> None:
         with self._lock:
             self._sink(chunk)
+
+
+_OWN_TERMINAL = '{ :; } <"$1"; shift; exec "$@"'
+"""A shell that opens its terminal by name: so it becomes its controlling terminal, and its child's."""
+
+
+def _at_terminal(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, inherit: Sequence[int]
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start a child on a new terminal, and give the other end of it; a program that is not there is exit 127."""
+    master, slave = os.openpty()
+    try:
+        _plain_terminal(slave)
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _OWN_TERMINAL, "sh", os.ttyname(slave), *argv],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=dict(env),
+            cwd=cwd,
+            pass_fds=tuple(inherit),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.close(slave)
+    return child, os.fdopen(master, "rb", buffering=0)
+
+
+def _plain_terminal(slave: int) -> None:
+    """No carriage return before each newline, no echo, and room enough that lines are not broken."""
+    output, local = 1, 3
+    modes = termios.tcgetattr(slave)
+    modes[output] &= ~termios.OPOST
+    modes[local] &= ~termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, modes)
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
 
 
 WORDS = 16 * 1024

@@ -4,11 +4,14 @@ Each picture is what a terminal of `COLUMNS` columns showed, in a dark and in a 
 commands and compares the text.
 """
 
+import getpass
 import html
 import os
 import pty
 import re
 import select
+import signal
+import socket
 import struct
 import sys
 import tempfile
@@ -41,11 +44,17 @@ _TEXT = re.compile(r"<text [^>]*>(.*?)</text>", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """One picture: its file's name, its title, and the commands it shows, without the program's name."""
+    """One picture: its file's name, its title, and the commands it shows, without the program's name.
+
+    `before` are commands that are not shown; the one that is `killed` ends with SIGKILL while it says `at`.
+    """
 
     name: str
     title: str
     shown: tuple[tuple[str, ...], ...]
+    before: tuple[tuple[str, ...], ...] = ()
+    killed: tuple[str, ...] = ()
+    at: str = ""
 
 
 SCENES = (
@@ -57,6 +66,19 @@ SCENES = (
         title="an upgrade that Swarm took back behind a green page",
         shown=(("upgrade", "traefik", "--no-input"),),
     ),
+    Scene(
+        name="undone",
+        title="an upgrade that is undone, with its data",
+        before=(("practice", "break", "bad-version"),),
+        shown=(("upgrade", "drone", "--no-input"),),
+    ),
+    Scene(
+        name="died",
+        title="after a run that died",
+        killed=("upgrade", "keycloak", "--to", "10.1.0+26.1.0", "--no-input"),
+        at="waiting for db to stop",
+        shown=(("status",), ("upgrade", "keycloak", "--undo", "--no-input")),
+    ),
 )
 """In this order, on one practice host."""
 
@@ -64,18 +86,28 @@ SCENES = (
 def play(scene: Scene, folder: Path) -> list[str]:
     """Run a scene's commands in the folder of a practice host; gives lines with their colours."""
     lines: list[str] = []
+    for words in scene.before:
+        run(words, folder)
+    if scene.killed:
+        run(scene.killed, folder, until=scene.at)
     for words in scene.shown:
         lines += ["", f"\x1b[1m$ {' '.join((_PROGRAM, *words))}\x1b[0m", *_shown(words, folder)]
     return lines[1:]
 
 
 def _shown(words: Sequence[str], folder: Path) -> list[str]:
-    """What is there to see: where the folder is, is nobody's business."""
-    return run(words, folder).replace(str(folder), "/srv").splitlines()
+    """What is there to see: where the folder is, and who sits here, is nobody's business."""
+    who, where = getpass.getuser(), socket.gethostname()
+    said = run(words, folder).replace(str(folder), "/srv")
+    said = said.replace(f"{who}@{where}", "root@ci").replace(f"{who} on {where}", "root on ci")
+    return re.sub(rf"(process \d+ on ){re.escape(where)}\b", r"\1ci", said).splitlines()
 
 
-def run(words: Sequence[str], folder: Path) -> str:
-    """Run the program at a terminal of its own, with nobody typing; gives what the terminal got."""
+def run(words: Sequence[str], folder: Path, *, until: str = "") -> str:
+    """Run the program at a terminal of its own, with nobody typing; gives what the terminal got.
+
+    It is killed as soon as it says `until`.
+    """
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
@@ -83,7 +115,12 @@ def run(words: Sequence[str], folder: Path) -> str:
         environment |= {"PYTHONPATH": str(ROOT), "HOME": str(folder), "COLORTERM": "truecolor"}
         os.execve(sys.executable, [sys.executable, "-m", "ccci_upgrade", *words], environment)  # noqa: S606
     ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    got = b"".join(_read(terminal))
+    got = b""
+    for piece in _read(terminal):
+        got += piece
+        if until and until.encode() in got:
+            os.kill(child, signal.SIGKILL)
+            until = ""
     os.close(terminal)
     os.waitpid(child, 0)
     return got.decode(errors="replace").replace("\r\n", "\n")

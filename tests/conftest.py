@@ -22,6 +22,16 @@ for _number, _usual in (
         signal.signal(_number, _usual)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is marked `real` unless a marker expression names it: it has a `make` target of its own."""
+    if "real" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("real")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """Give a private Engine, one per worker; where CI is set and the machine cannot have one, the tests fail."""

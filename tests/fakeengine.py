@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -33,14 +33,17 @@ class Request(NamedTuple):
 
 
 class FakeEngine:
-    """Answers by path; anything else is a 404 in the Engine's shape. Use as a context manager."""
+    """Answers by path; anything else is `otherwise`: a 404 in the Engine's shape. Use as a context manager."""
 
     def __init__(self) -> None:
         """Nothing listens yet."""
         self.folder = Path(tempfile.mkdtemp(prefix="engine-"))
         self.path = self.folder / "docker.sock"
         self.replies: dict[str, Reply] = {"/_ping": answer(b"OK", headers={"Api-Version": "1.41"})}
+        self.otherwise: Reply = answer(b'{"message": "page not found"}', status=404)
         self.requests: list[Request] = []
+        self.takes: dict[str, int] = {}
+        """Bytes of a chunked body that are taken before the answer, by path; all of it where none is named."""
         self.connections = 0
         self.ended = threading.Event()
         self._open: list[socket.socket] = []
@@ -84,10 +87,9 @@ class FakeEngine:
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, connection.makefile("rb") as stream:
-                while (request := _read(stream)) is not None:
+                while (request := _read(stream, self.takes)) is not None:
                     self.requests.append(request)
-                    unknown = answer(b'{"message": "page not found"}', status=404)
-                    if not self.replies.get(request.path, unknown)(connection):
+                    if not self.replies.get(request.path, self.otherwise)(connection):
                         return
         except OSError:
             return  # the client left
@@ -151,7 +153,7 @@ def within(seconds: float) -> Callable[[], None]:
     return check
 
 
-def _read(stream: BufferedIOBase) -> Request | None:
+def _read(stream: BufferedIOBase, takes: dict[str, int]) -> Request | None:
     first = stream.readline().decode("latin-1").split()
     if not first:
         return None
@@ -159,13 +161,30 @@ def _read(stream: BufferedIOBase) -> Request | None:
     while line := stream.readline().decode("latin-1").strip():
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    body = stream.read(int(headers.get("content-length", "0")))
     parts = urlsplit(first[1])
     version, path = "", parts.path
     if path.startswith("/v1."):
         version, _, path = path[1:].partition("/")
         path = f"/{path}"
+    if "chunked" not in headers.get("transfer-encoding", ""):
+        body = stream.read(int(headers.get("content-length", "0")))
+    elif path in takes:
+        body = stream.read(takes[path])
+    else:
+        body = b"".join(_chunks(stream))
     return Request(first[0], version, unquote(path), parse_qs(parts.query), headers, body)
+
+
+def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    """The chunks of a body; an OSError where it breaks off."""
+    while True:
+        length = int(stream.readline() or b"-1", 16)
+        data = stream.read(length + 2)[:-2] if length >= 0 else b""
+        if len(data) != length:
+            raise ConnectionAbortedError
+        if not length:
+            return
+        yield data
 
 
 def _close(each: socket.socket) -> None:

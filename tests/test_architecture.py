@@ -21,12 +21,15 @@ LAYERS: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "process": frozenset(),
     "redact": frozenset(),
+    "age": frozenset({"errors"}),
     "version": frozenset(),
     "model": frozenset({"text", "errors"}),
-    "config": frozenset({"errors"}),
+    "config": frozenset({"age", "errors"}),
     "store": frozenset({"model", "clock", "text", "errors"}),
     "tools": frozenset({"model", "process", "redact", "clock", "text", "errors"}),
-    "flows": frozenset({"tools", "store", "model", "config", "process", "redact", "clock", "text", "errors"}),
+    "flows": frozenset(
+        {"tools", "store", "model", "config", "process", "redact", "age", "clock", "text", "errors"}
+    ),
     "ui": frozenset({"flows", "model", "clock", "text", "errors"}),
     "cli": frozenset(
         {"flows", "ui", "store", "model", "practice", "config", "process", "clock", "text", "errors"}
@@ -42,6 +45,7 @@ EVERYWHERE = frozenset(sys.stdlib_module_names) | {"typing_extensions"}
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "model": frozenset({"yaml"}),
     "config": frozenset({"platformdirs"}),
+    "age": frozenset({"pyrage"}),
     "tools": frozenset({"httpx", "httpcore", "certifi"}),
     "ui": frozenset({"rich", "questionary", "prompt_toolkit"}),
     "cli": frozenset({"typer"}),

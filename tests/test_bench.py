@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import faraway, firstdeploy, many, notes, onswarm, probes, starts
+from bench import faraway, firstdeploy, many, notes, onswarm, probes, starts, volumes
 from bench.__main__ import MEASURES, Measure, run
 from bench.measure import Effort, NotRun, Row, p95
 from bench.table import Machine, as_json, as_text
@@ -47,6 +47,7 @@ def test_every_measure_is_in_the_table() -> None:
         many.measure,
         onswarm.verdict,
         onswarm.upgrade,
+        volumes.measure,
         firstdeploy.measure,
     }
 

@@ -19,7 +19,7 @@ from ccci_upgrade.config import default_state_dir, read_config
 from ccci_upgrade.errors import Exit, UsageError
 from ccci_upgrade.flows.host import BUDGET_SECONDS, SETTLE_SECONDS
 from ccci_upgrade.model.finding import Severity
-from ccci_upgrade.model.findings import ACK_KINDS
+from ccci_upgrade.model.findings import ACK_KINDS, goingback
 from ccci_upgrade.model.probe_config import probe_from_config
 from ccci_upgrade.model.profile import profile
 from ccci_upgrade.model.verdict import TABLE, Outcome, State
@@ -146,7 +146,7 @@ def test_the_findings_page_has_every_finding() -> None:
 
     assert set(_findings()) == written
     assert all(row[2] and row[3] for row in rows)
-    assert {kind for kind, severity in written if severity == Severity.ACK} == ACK_KINDS
+    assert {kind for kind, severity in written if severity == Severity.ACK} == ACK_KINDS | goingback.ACK_KINDS
 
 
 def test_the_configuration_page_has_every_key(tmp_path: Path) -> None:
@@ -155,6 +155,7 @@ def test_the_configuration_page_has_every_key(tmp_path: Path) -> None:
 
     assert _accepted(tmp_path, "nonsense = 1") == rows["Top level"].keys()
     assert _accepted(tmp_path, '[servers."s"]\nnonsense = 1') == rows['`[servers."NAME"]`'].keys()
+    assert _accepted(tmp_path, "[snapshots]\nnonsense = 1") == rows["`[snapshots]`"].keys()
     assert _accepted(tmp_path, '[apps."a"]\nnonsense = 1') == rows['`[apps."NAME"]`'].keys()
     assert _probe_keys() == rows['`[[apps."NAME".probes]]`'].keys()
 
@@ -402,15 +403,30 @@ def _findings() -> Iterator[tuple[str, str]]:
             yield from ((kind, Severity[word].value) for word in words if word in Severity.__members__)
 
 
+def _strings(tree: ast.Module) -> dict[str, object]:
+    """A module's constants, by name."""
+    return {
+        target.id: line.value.value
+        for line in tree.body
+        if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def _error_codes() -> set[str]:
     """`code="…"` of raised errors, and `code = "…"` of their classes (of `CcciError` itself none is raised)."""
-    found = set()
+    found: set[object] = set()
     for path in (ROOT / "ccci_upgrade").rglob("*.py"):
         if "practice" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        tree = ast.parse(path.read_bytes())
+        named = _strings(tree)
+        for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
                 found.add(node.value.value)
+            elif isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Name):
+                found.add(named.get(node.value.id))
             elif isinstance(node, ast.ClassDef) and node.name != "CcciError":
                 found |= {
                     line.value.value

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ccci_upgrade.flows.rollback import BackRequest
     from ccci_upgrade.flows.upgrade import Request
     from ccci_upgrade.model.plan import Plan
 
@@ -28,6 +29,7 @@ def go_on(
         words += ["--all"] if request.every else request.apps
         words += ["--to", request.to] if request.to else []
     words += ["--lease-wait", f"{request.lease_wait:g}"] if request.lease_wait else []
+    words += ["--on-failure", request.on_failure] if request.on_failure else []
     flags = {
         "--dry-run": request.dry_run,
         "--keep-going": request.keep_going,
@@ -40,6 +42,28 @@ def go_on(
     for each in listed:
         for hold in sorted({*each.holds, *each.acknowledged}):
             words += ["--ack", f"{each.app}:{hold}" if len(listed) > 1 else hold]
+    return shlex.join(words)
+
+
+def back(
+    before: tuple[str, ...], request: "BackRequest", plans: "Iterable[Plan]", *, json: bool, no_input: bool
+) -> str:
+    """The way back that was asked for, with the acknowledgements that were missing."""
+    words = ["ccci-upgrade", *before, *request.command.split(), request.app]
+    words += [request.snapshot] if request.snapshot else []
+    words += ["--to", request.to] if request.to else []
+    words += ["--lease-wait", f"{request.lease_wait:g}"] if request.lease_wait else []
+    flags = {
+        "--version-only": request.version_only,
+        "--dry-run": request.dry_run,
+        "--offline": request.offline,
+        "--json": json,
+        "--no-input": no_input,
+    }
+    words += [flag for flag, said in flags.items() if said]
+    for each in plans:
+        for hold in sorted({*each.holds, *each.acknowledged}):
+            words += ["--ack", hold]
     return shlex.join(words)
 
 

@@ -1,7 +1,7 @@
 """The command line: options, commands, help. Imports nothing heavy; each command loads what it needs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -34,6 +34,22 @@ To = Annotated[
         help="Target version; else the newest.",
         autocompletion=completion.versions,
     ),
+]
+LeaseWait = Annotated[
+    float,
+    typer.Option("--lease-wait", metavar="S", min=0, max=604800, help="Wait S seconds for the lease."),
+]
+OnFailure = Annotated[
+    Literal["rollback", "leave"] | None,
+    typer.Option(
+        "--on-failure",
+        help="After a bad verdict: go back, or leave it. Without it a terminal is asked; without one it goes "
+        "back where this run has a verified snapshot.",
+    ),
+]
+Passphrase = Annotated[
+    bool,
+    typer.Option("--passphrase", help="Ask for a passphrase, and keep the app's secrets with the snapshot."),
 ]
 Ack = Annotated[
     list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
@@ -137,18 +153,29 @@ def upgrade(
     ack: Ack = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a bad verdict.")] = False,
-    lease_wait: Annotated[
-        float,
-        typer.Option("--lease-wait", metavar="S", min=0, max=604800, help="Wait S seconds for the lease."),
-    ] = 0,
+    lease_wait: LeaseWait = 0,
+    on_failure: OnFailure = None,
+    passphrase: Passphrase = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run of APP that never ended, of whatever command.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take such a run back.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Record what is there as its end.")] = False,
     offline: Offline = False,
     json: Json = False,
     no_input: NoInput = False,
 ) -> None:
-    """Upgrade apps: plan, gates, abra, verdict."""
+    """Upgrade apps: plan, gates, snapshot, abra, verdict; undo what failed."""
     from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
     from ccci_upgrade.flows.upgrade import Request  # noqa: PLC0415 - start-up time is measured
 
+    shared = _shared(context, json=json, no_input=no_input)
+    ways = [way for way, said in (("resume", resume), ("undo", undo), ("accept", accept)) if said]
+    if ways:
+        ending = commands.end_request(
+            ways, tuple(apps or ()), on_failure=on_failure, lease_wait=lease_wait, offline=offline
+        )
+        raise typer.Exit(commands.end_open(shared, ending))
     request = Request(
         apps=tuple(apps or ()),
         every=every,
@@ -158,9 +185,53 @@ def upgrade(
         dry_run=dry_run,
         keep_going=keep_going,
         lease_wait=lease_wait,
+        on_failure=on_failure,
+        passphrase=passphrase,
         offline=offline,
     )
-    raise typer.Exit(commands.upgrade(_shared(context, json=json, no_input=no_input), request))
+    raise typer.Exit(commands.upgrade(shared, request))
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="VERSION",
+            help="Where to go back to; else where the last upgrade came from.",
+            autocompletion=completion.versions,
+        ),
+    ] = None,
+    version_only: Annotated[
+        bool, typer.Option("--version-only", help="Leave the data as it is; held by `data-not-restored`.")
+    ] = False,
+    ack: Ack = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
+    lease_wait: LeaseWait = 0,
+    offline: Offline = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Take an app back to an older version, with the data it had then."""
+    from ccci_upgrade.cli import goingback  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.flows.rollback import BackRequest  # noqa: PLC0415 - same
+
+    request = BackRequest(
+        app=name,
+        to=to,
+        acks=tuple(ack or ()),
+        version_only=version_only,
+        dry_run=dry_run,
+        lease_wait=lease_wait,
+        offline=offline,
+    )
+    raise typer.Exit(goingback.go(_shared(context, json=json, no_input=no_input), request))
 
 
 @app.command()

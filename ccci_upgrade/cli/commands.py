@@ -14,8 +14,11 @@ from ccci_upgrade.ui.console import Terminal
 
 if TYPE_CHECKING:
     from ccci_upgrade.flows.host import Host
+    from ccci_upgrade.flows.resume import EndRequest
     from ccci_upgrade.flows.upgrade import Request
+    from ccci_upgrade.flows.upgraderun import OnFailure
     from ccci_upgrade.model.lease import Claim
+    from ccci_upgrade.ui.prompt import Nobody, Person
 
 Shared = tuple[Path | None, str | None, bool, bool]
 """`--config`, `--server`, `--json`, `--no-input`."""
@@ -66,7 +69,7 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
             call.terminal.error(error)
         return code
 
-    return _run("status", shared, {"apps": [], "open_runs": [], "damaged_lines": 0}, work)
+    return _run("status", shared, {"apps": [], "leases": [], "open_runs": [], "damaged_lines": 0}, work)
 
 
 def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bool) -> Exit:
@@ -129,6 +132,8 @@ def upgrade(shared: Shared, request: "Request") -> Exit:
     """`upgrade`."""
 
     def work(call: Call) -> Exit:
+        from ccci_upgrade.flows.deadruns import OpenRunError  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.flows.resume import EndRequest  # noqa: PLC0415 - same
         from ccci_upgrade.flows.upgrade import chosen_by  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.flows.upgrade import upgrade as flow  # noqa: PLC0415 - same
         from ccci_upgrade.store.saved_plan import read_saved  # noqa: PLC0415 - same
@@ -146,7 +151,14 @@ def upgrade(shared: Shared, request: "Request") -> Exit:
             code = fail("upgrade", call.terminal, error, json=call.json, empty={"runs": []})
             call.terminal.last_word(again.name_apps(call.options, request, error.apps, **said))
             return code
-        result = flow(host, chosen, reporter=call.terminal, prompter=person)
+        try:
+            result = flow(host, chosen, reporter=call.terminal, prompter=person)
+        except OpenRunError as error:
+            way = person.end(error.situation)
+            if way is None:
+                raise
+            run = error.situation.open.run
+            return _end(call, host, EndRequest(way=way, app=run.app, on_failure=request.on_failure), person)
         if result.error is not None:
             call.terminal.error(result.error)
         call.terminal.refused(result.runs, result.plans)
@@ -159,6 +171,56 @@ def upgrade(shared: Shared, request: "Request") -> Exit:
         return result.exit
 
     return _run("upgrade", shared, {"runs": [], "plans": []}, work)
+
+
+def end_request(
+    ways: list[str],
+    apps: tuple[str, ...],
+    *,
+    on_failure: "OnFailure | None",
+    lease_wait: float,
+    offline: bool,
+) -> "EndRequest":
+    """What ends an open run: exactly one way, and at most one app."""
+    from ccci_upgrade.flows.resume import EndRequest  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.model.openrun import Way  # noqa: PLC0415 - same
+
+    if len(ways) > 1 or len(apps) > 1:
+        import typer  # noqa: PLC0415 - same
+
+        raise typer.BadParameter("say one of --resume, --undo and --accept, and name one app")
+    return EndRequest(
+        way=Way(ways[0]),
+        app=apps[0] if apps else None,
+        on_failure=on_failure,
+        lease_wait=lease_wait,
+        offline=offline,
+    )
+
+
+def end_open(shared: Shared, request: "EndRequest") -> Exit:
+    """`upgrade --resume`, `--undo`, `--accept`."""
+
+    def work(call: Call) -> Exit:
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - start-up time is measured
+
+        return _end(call, _host(call), request, prompter(call.terminal, no_input=call.no_input))
+
+    return _run("upgrade", shared, {"runs": [], "plans": []}, work)
+
+
+def _end(call: Call, host: "Host", request: "EndRequest", person: "Nobody | Person") -> Exit:
+    from ccci_upgrade.flows.resume import end_open_run  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.ui import documents, envelope  # noqa: PLC0415 - same
+
+    result = end_open_run(host, request, reporter=call.terminal, prompter=person)
+    if result.error is not None:
+        call.terminal.error(result.error)
+    call.terminal.refused(result.runs, result.plans)
+    if call.json and result.exit is not Exit.INTERRUPTED:
+        errors = [result.error] if result.error else []
+        envelope.write("upgrade", result.exit, documents.upgrade(result), errors)
+    return result.exit
 
 
 def health(shared: Shared, names: tuple[str, ...]) -> Exit:

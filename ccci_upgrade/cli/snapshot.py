@@ -23,6 +23,18 @@ App = Annotated[
 ]
 
 
+_NO_SECRETS: dict[str, object] = {
+    "id": None,
+    "app": None,
+    "recipients": [],
+    "passphrase": False,
+    "secrets": [],
+    "unread": [],
+    "opened": False,
+    "commands": [],
+}
+
+
 @app.callback()
 def snapshot(context: typer.Context, *, json: Json = False, no_input: NoInput = False) -> None:
     """Copies of an app's volumes: take, list, read back, remove old ones. Alone it lists them."""
@@ -39,6 +51,12 @@ def create(
         typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
     ],
     *,
+    passphrase: Annotated[
+        bool,
+        typer.Option(
+            "--passphrase", help="Ask for a passphrase, and keep the app's secrets with the snapshot."
+        ),
+    ] = False,
     json: Json = False,
     no_input: NoInput = False,
 ) -> None:
@@ -48,9 +66,12 @@ def create(
     def work(call: commands.Call) -> Exit:
         from ccci_upgrade.flows import snapshot as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
 
         host = commands.open_for(call)
-        done, code = flow.create(host, host.find(tuple(apps)), call.terminal)
+        person = prompter(call.terminal, no_input=call.no_input)
+        asker = person if passphrase else None
+        done, code = flow.create(host, host.find(tuple(apps)), call.terminal, asker=asker)
         errors = [each.error for each in done if each.error is not None]
         for error in errors:
             call.terminal.error(error)
@@ -98,10 +119,52 @@ def verify(
 
 
 @app.command()
+def restore(
+    context: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="APP", help="`.env` name, or recipe name.", autocompletion=completion.apps),
+    ],
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The snapshot.")],
+    ack: Annotated[
+        list[str] | None, typer.Option("--ack", metavar="ID", help="Acknowledge a finding; repeatable.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before anything is changed.")] = False,
+    lease_wait: Annotated[
+        float,
+        typer.Option("--lease-wait", metavar="S", min=0, max=604800, help="Wait S seconds for the lease."),
+    ] = 0,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no network: recipes and images as they are here.")
+    ] = False,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Put an app back as it is in a snapshot: data and version. What it replaces is kept."""
+    from ccci_upgrade.cli import goingback  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.flows.rollback import BackRequest  # noqa: PLC0415 - same
+
+    request = BackRequest(
+        app=name,
+        snapshot=wanted,
+        acks=tuple(ack or ()),
+        dry_run=dry_run,
+        lease_wait=lease_wait,
+        offline=offline,
+    )
+    raise typer.Exit(goingback.go(_shared(context, json=json, no_input=no_input), request))
+
+
+@app.command()
 def prune(
     context: typer.Context,
     of: App = None,
     keep: Annotated[int, typer.Option("--keep", min=1, metavar="N", help="How many of each app stay.")] = 5,
+    drop: Annotated[
+        str | None,
+        typer.Option("--drop", metavar="ID", help="Remove just this one: a failed state goes no other way."),
+    ] = None,
     *,
     json: Json = False,
     no_input: NoInput = False,
@@ -113,7 +176,7 @@ def prune(
         from ccci_upgrade.flows import snapshots as flow  # noqa: PLC0415 - start-up time is measured
         from ccci_upgrade.ui import envelope, snapshots  # noqa: PLC0415 - same
 
-        gone = flow.prune(call.config, of, keep=keep)
+        gone = (flow.drop(call.config, drop),) if drop else flow.prune(call.config, of, keep=keep)
         if call.json:
             envelope.write("snapshot prune", Exit.OK, snapshots.pruned_data(gone))
         else:
@@ -122,6 +185,42 @@ def prune(
 
     shared = _shared(context, json=json, no_input=no_input)
     raise typer.Exit(commands.run_command("snapshot prune", shared, {"removed": []}, work))
+
+
+@app.command()
+def secrets(
+    context: typer.Context,
+    wanted: Annotated[str, typer.Argument(metavar="ID", help="The snapshot.")],
+    identity: Annotated[
+        Path | None,
+        typer.Option("--identity", metavar="FILE", help="An age identity or ssh key that opens them."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new folder (0700) to write each secret to, as a file."),
+    ] = None,
+    *,
+    json: Json = False,
+    no_input: NoInput = False,
+) -> None:
+    """Name the secrets kept with a snapshot; open them, or write them out. No value is ever printed."""
+    from ccci_upgrade.cli import commands  # noqa: PLC0415 - start-up time is measured
+
+    def work(call: commands.Call) -> Exit:
+        from ccci_upgrade.flows.keptsecrets import look  # noqa: PLC0415 - start-up time is measured
+        from ccci_upgrade.ui import envelope, keptsecrets  # noqa: PLC0415 - same
+        from ccci_upgrade.ui.prompt import prompter  # noqa: PLC0415 - same
+
+        asker = prompter(call.terminal, no_input=call.no_input)
+        found = look(call.config, wanted, identity=identity, out=out, asker=asker)
+        if call.json:
+            envelope.write("snapshot secrets", Exit.OK, keptsecrets.data(found))
+        else:
+            call.terminal.show(keptsecrets.shown(found))
+        return Exit.OK
+
+    shared = _shared(context, json=json, no_input=no_input)
+    raise typer.Exit(commands.run_command("snapshot secrets", shared, dict(_NO_SECRETS), work))
 
 
 def _list(context: typer.Context, of: str | None, name: str, *, json: bool, no_input: bool) -> None:

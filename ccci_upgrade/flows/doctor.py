@@ -14,6 +14,9 @@ from ccci_upgrade.flows.history import open_run_lines
 from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.flows.lease import foreign, look_at_lease
 from ccci_upgrade.flows.look import probes_of
+from ccci_upgrade.flows.memory import foreign as foreign_memory
+from ccci_upgrade.flows.memory import look_at_shared
+from ccci_upgrade.flows.secondcopy import check_copies, wanted
 from ccci_upgrade.flows.surroundings import other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import OwnerKind
@@ -91,9 +94,14 @@ def _swarm(host: Host) -> Iterator[Check]:
             name="node", health=Health.GOOD if node.works else Health.WARN, detail=detail, remedy=remedy
         )
     yield _lease(swarm)
+    yield from _memory(host)
     yield _tried("network proxy", lambda: _proxy(swarm))
     for app in host.apps:
         yield _tried(f"probes of {app.name}", partial(_probes, host, app))
+        if wanted(app):
+            yield _tried(f"second copies of {app.name}", partial(_copies, host, app))
+    if any(app.backup for app in host.apps):
+        yield from _backup_commands(host.abra)
     yield from _owners(host)
     yield from _unexplained(host)
 
@@ -115,6 +123,22 @@ def _unexplained(host: Host) -> Iterator[Check]:
 
 def _probes(host: Host, app: App) -> str:
     return ", ".join(probe.name for probe in probes_of(host, app)) or "none"
+
+
+def _copies(host: Host, app: App) -> str:
+    return "; ".join(check_copies(host, app))
+
+
+def _backup_commands(abra: Abra) -> Iterator[Check]:
+    """`abra app backup` as it is used here: its list is known from other people's use of it, not from its own help."""
+    try:
+        unread = abra.backup_unread()
+    except CcciError:
+        return  # there is no abra, which is a line already
+    for command in unread:
+        detail = f"`{command}` is not in its help; a second copy by abra may not work"
+        remedy = "use `backup_command` in ccci-upgrade.toml"
+        yield Check(name="abra's interface", health=Health.WARN, detail=detail, remedy=remedy)
 
 
 def _abra(config: Config) -> Iterator[Check]:
@@ -182,6 +206,23 @@ def _lease(swarm: Swarm) -> Check:
         detail = f"held by {seen.claim.line}"
         remedy = "they are at work: `upgrade` waits for them with `--lease-wait 600`"
     return Check(name="lease", health=Health.WARN, detail=detail, remedy=remedy)
+
+
+def _memory(host: Host) -> Iterator[Check]:
+    """What is remembered of the apps here; memories of stacks that have no `.env` here are counted too."""
+    try:
+        shared = look_at_shared(host.swarm)
+    except CcciError as error:
+        yield _failed("memory", error)
+        return
+    here = sum(app.stack in shared.memories for app in host.apps)
+    others = len(shared.memories) - here
+    more = f", and of {others} that have no `.env` here" if others else ""
+    detail = f"good versions of {here} of {len(host.apps)} apps are remembered{more}"
+    yield Check(name="memory", health=Health.GOOD, detail=detail)
+    for each in shared.unreadable:
+        said = foreign_memory(each)
+        yield Check(name="memory", health=Health.WARN, detail=said.message, remedy=said.hint)
 
 
 def _owners(host: Host) -> Iterator[Check]:

@@ -2,11 +2,9 @@
 
 from ccci_upgrade import process
 from ccci_upgrade.config import Config
-from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.openrun import read_open
+from ccci_upgrade.model.run import UPGRADE, Run
 from ccci_upgrade.store.journal import Reading, read_all
-
-SNAPSHOT = "snapshot create"
-"""The command of runs that stop an app and bring it back."""
 
 
 def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[tuple[Run, ...], Reading]:
@@ -17,33 +15,28 @@ def read_history(config: Config, apps: tuple[str, ...], *, limit: int) -> tuple[
 
 
 def open_run_lines(reading: Reading) -> tuple[str, ...]:
-    """One sentence for each run that has not ended, for every command to say."""
-    return tuple(_open_run_line(run) for run in reading.open)
+    """One sentence for each run that has not ended, and for each journal cut off, for every command to say."""
+    torn = (
+        f"the last line of the journal `{path}` was cut off; it is kept, and the next run marks it"
+        for path in reading.torn
+    )
+    return (*(_open_run_line(run) for run in reading.open), *torn)
 
 
 def under_way(run: Run) -> bool:
     """Whether an open run's process still lives, as far as this machine can tell."""
-    return run.host == process.this_host() and process.alive(run.pid)
-
-
-def noted_before(run: Run) -> str:
-    """`SERVICE=REPLICAS` of every service a run was about to stop, from the journal; empty where none was."""
-    phases = {phase.name: phase for phase in run.phases}
-    back, noted = phases.get("back"), phases.get("replicas")
-    if "quiesce" not in phases or (back is not None and back.ok):
-        return ""
-    return noted.detail if noted is not None and noted.ok else phases["quiesce"].detail
+    here = run.host == process.this_host() and run.boot in ("", process.this_boot())
+    return here and not process.dead(run.pid)
 
 
 def _open_run_line(run: Run) -> str:
-    what = f"snapshot of {run.app}" if run.command == SNAPSHOT else f"{run.app} to {run.to_version}"
+    found = read_open(run)
+    what = f"{run.app} to {run.to_version}" if run.command == UPGRADE else f"{run.command} of {run.app}"
     which = f"run {run.run_id} ({what}, by {run.operator} on {run.host})"
-    phase = run.phases[-1].name if run.phases else "opened"
     if under_way(run):
-        return f"{which} is under way (pid {run.pid}), at `{phase}`"
-    if run.command == SNAPSHOT and (before := noted_before(run)):
-        return (
-            f"{which} never ended: it was at `{phase}`, and had stopped the app. Replicas before: {before}. "
-            f"`ccci-upgrade health {run.app}` says what is true; to bring them back: docker service scale {before}"
-        )
-    return f"{which} never ended: it was at `{phase}`; `ccci-upgrade health {run.app}` says what is true"
+        return f"{which} is under way (pid {run.pid}), at `{found.phase}`"
+    stopped = f", and had stopped the app. Replicas before: {found.noted}" if found.noted else ""
+    return (
+        f"{which} never ended: it was at `{found.phase}`{stopped}. `ccci-upgrade status` says what is true; to end it: "
+        f"ccci-upgrade upgrade {run.app} --resume, or --undo"
+    )

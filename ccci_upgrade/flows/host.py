@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BUDGET_SECONDS = 600.0
 SETTLE_SECONDS = 5.0
+BACKUP_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,4 +213,7 @@ def _app(file: AppFile, settings: AppSettings) -> App | BrokenApp:
         settle=SETTLE_SECONDS if settings.settle is None else settings.settle,
         token_file=settings.token_file or "",
         probes=settings.probes,
+        backup=settings.backup,
+        backup_command=settings.backup_command,
+        backup_budget=BACKUP_SECONDS if settings.backup_budget is None else settings.backup_budget,
     )

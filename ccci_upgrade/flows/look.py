@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ccci_upgrade.errors import CcciError, UsageError
 from ccci_upgrade.flows.host import Host
+from ccci_upgrade.flows.protection import read_protection
 from ccci_upgrade.flows.surroundings import busy_lines, env_history, other_owners, unseen_from_here
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.builtin_probes import built_in_probes, with_certificates
@@ -32,19 +33,25 @@ FETCH_SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Depth:
-    """How far to look: `offline` asks no network for recipes, images or `.env` histories."""
+    """How far to look: `offline` asks no network for recipes, images or `.env` histories.
+
+    `again`: the version that runs may be the target too.
+    """
 
     to: str | None = None
     offline: bool = False
+    again: bool = False
 
 
 def look(host: Host, app: App, depth: Depth) -> Facts:
     """Read all facts of one app. Raises NotReadyError where recipe or Engine cannot be read at all."""
-    base = look_at_versions(host, app, to=depth.to, offline=depth.offline)
+    base = look_at_versions(host, app, to=depth.to, offline=depth.offline, again=depth.again)
     return _complete(host, base, depth) if base.target is not None and base.stack.services else base
 
 
-def look_at_versions(host: Host, app: App, *, to: str | None = None, offline: bool) -> Facts:
+def look_at_versions(
+    host: Host, app: App, *, to: str | None = None, offline: bool, again: bool = False
+) -> Facts:
     """Read what runs and what there is, and choose the target; nothing beyond versions."""
     recipe = read_recipe(
         app.recipe_folder, host.config.abra_dir, host.config.cache_dir, offline=offline, seconds=FETCH_SECONDS
@@ -59,7 +66,7 @@ def look_at_versions(host: Host, app: App, *, to: str | None = None, offline: bo
         deployed_text=deployed_text,
         chaos=_chaos(stack),
         recipe=recipe,
-        target=choose_target(recipe, deployed, deployed_text, to),
+        target=choose_target(recipe, deployed, None if again else deployed_text, to),
     )
 
 
@@ -128,12 +135,13 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         return base
     way = versions_on_the_way(recipe, base.deployed, target.version)
     wanted = [target.version.text, *([base.deployed_text] if base.deployed_text else [])]
-    with ThreadPoolExecutor(max_workers=5) as pool:
+    with ThreadPoolExecutor(max_workers=6) as pool:
         notes = pool.submit(read_notes, recipe, [v.text for v in way])
         probed = pool.submit(probe, host, app)
         history = pool.submit(env_history, app, host.config.cache_dir, offline=depth.offline)
         abra = pool.submit(read_abra, host)
         busy = pool.submit(busy_lines, host)
+        protection = pool.submit(read_protection, host, app, base.stack)
         trees = read_trees(recipe, wanted)
         new, problems = _compose(app, trees.get(target.version.text))
         old_tree = trees.get(base.deployed_text or "")
@@ -164,6 +172,7 @@ def _complete(host: Host, base: Facts, depth: Depth) -> Facts:
         disk_free=disk_free,
         unseen=unseen_from_here(host, disk_known=disk_free is not None),
         abra=abra_info,
+        protection=protection.result(),
     )
 
 

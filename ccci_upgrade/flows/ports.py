@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from ccci_upgrade.flows.keptsecrets import Asker
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.finding import Finding
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
@@ -31,22 +33,24 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something a person should know, not an error."""
 
+    def card(self, card: Card) -> None:
+        """What it would take to go back, before anything is changed."""
+
     def verdict(self, run: Run) -> None:
-        """A run ended."""
+        """A run ended, or came to a verdict that something may still be done about."""
 
 
-class Prompter(Protocol):
+class Prompter(Asker, Protocol):
     """Is asked. Every method raises TerminalError or answers no where nobody can be asked."""
-
-    @property
-    def interactive(self) -> bool:
-        """Whether there is somebody at a terminal."""
 
     def acknowledge(self, app: str, finding: Finding) -> bool:
         """Show a finding's evidence and have the app's name typed."""
 
     def confirm(self, plan: Plan) -> bool:
         """Ask whether to upgrade; no is the default."""
+
+    def undo(self, card: Card) -> bool:
+        """Show what going back takes, and ask whether to; no is the default."""
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Offer a menu of apps."""

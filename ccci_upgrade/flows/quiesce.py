@@ -1,10 +1,10 @@
 """An app stopped for a copy and brought back: the app before its database, the database seen to stop cleanly."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ccci_upgrade import clock
-from ccci_upgrade.errors import EngineError, NotReadyError
+from ccci_upgrade.errors import EngineError, ForeignChangeError, NotReadyError
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.flows.status import state_of
 from ccci_upgrade.model.image import is_database
@@ -31,11 +31,15 @@ Stop = Callable[[], None]
 
 @dataclass(slots=True)
 class Quiesced:
-    """A stack and what was done to it. `codes` by service: how its containers ended."""
+    """A stack and what was done to it. `codes` by service: how its containers ended.
+
+    `strict`: a keeper of data must stop cleanly; a failed state is kept as it is.
+    """
 
     swarm: Swarm
     before: Stack
     reporter: Reporter
+    strict: bool = True
     touched: bool = False
     codes: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
 
@@ -58,23 +62,22 @@ class Quiesced:
             for service in self.order:
                 check()
                 self._stop_one(service, deaths, check)
-                if service.name in keepers and not self._clean(service):
+                if self.strict and service.name in keepers and not self._clean(service):
                     self._once_more(service, deaths, check)
             self._unused(check)
         ended = ", ".join(f"{name} {_words(codes)}" for name, codes in self.codes.items())
-        return f"stopped with exit {ended}"
+        return f"stopped with exit {ended}" if ended else "nothing ran"
 
     def still(self) -> None:
-        """NotReadyError where somebody changed the stack since it was stopped: the copy is of no use."""
+        """ForeignChangeError where somebody changed the stack since it was stopped: the copy is of no use."""
         now = self.swarm.stack(self.before.name)
         for old in self.before.services:
             new = now.service(old.name)
             wanted = 0 if old.replicas else old.replicas
             if new is None or (new.template_hash, new.replicas) != (old.template_hash, wanted):
-                raise NotReadyError(
+                raise ForeignChangeError(
                     f"somebody changed {old.full_name} while it was stopped for the snapshot",
                     hint="find out who works on this app; then try again",
-                    code="foreign-change",
                 )
 
     def start(self) -> None:
@@ -168,6 +171,18 @@ class Quiesced:
                         code="volume-in-use",
                     )
                 clock.sleep(POLL)
+
+
+def as_noted(stack: Stack, noted: str) -> Stack:
+    """A stack as it was before a killed run stopped it, from the `SERVICE=REPLICAS` that it noted."""
+    counts = {name: int(count) for name, _, count in (word.rpartition("=") for word in noted.split())}
+    services = (
+        replace(each, replicas=counts[each.full_name], wanted=counts[each.full_name])
+        if each.full_name in counts and each.replicas == 0
+        else each
+        for each in stack.services
+    )
+    return replace(stack, services=tuple(services))
 
 
 def wait_healthy(

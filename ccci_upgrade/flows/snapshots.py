@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ccci_upgrade.config import Config
-from ccci_upgrade.errors import Exit, UsageError
+from ccci_upgrade.errors import Exit, NotReadyError, UsageError
+from ccci_upgrade.model.openrun import read_open
 from ccci_upgrade.model.snapshot import Manifest, warnings
 from ccci_upgrade.store import snapshots
 from ccci_upgrade.store.journal import read_all
@@ -54,7 +55,7 @@ def verify_all(config: Config, wanted: str | None = None) -> tuple[tuple[Checked
 
 def prune(config: Config, app: str | None, *, keep: int) -> tuple[Kept, ...]:
     """Remove what is older than the last `keep` of each app; gives what is gone."""
-    needed = frozenset(run.snapshot for run in read_all(config.state_dir).open if run.snapshot)
+    needed = _needed(config)
     gone: list[Kept] = []
     for store in _stores(config):
         going = snapshots.to_remove(_of(store, app), keep=keep, needed=needed)
@@ -62,6 +63,29 @@ def prune(config: Config, app: str | None, *, keep: int) -> tuple[Kept, ...]:
             store.remove(kept)
             gone.append(kept)
     return tuple(gone)
+
+
+def drop(config: Config, wanted: str) -> Kept:
+    """Remove one by its id; NotReadyError where it is the last good one, or an open run needs it."""
+    found = [(store, kept) for store in _stores(config) for kept in store.listed() if kept.id == wanted]
+    if not found:
+        raise UsageError(f"there is no snapshot `{wanted}`", hint="`ccci-upgrade snapshot list` names all")
+    store, kept = found[0]
+    usable = [each for each in store.listed(kept.app) if each.usable]
+    if usable[-1:] == [kept] or wanted in _needed(config):
+        raise NotReadyError(
+            f"the snapshot {wanted} is the last good one of {kept.app}, or an open run needs it; it stays",
+            hint=f"take a newer one first: ccci-upgrade snapshot create {kept.app}",
+            code="snapshot-needed",
+        )
+    store.remove(kept)
+    return kept
+
+
+def _needed(config: Config) -> frozenset[str]:
+    """Snapshots that open runs refer to."""
+    runs = read_all(config.state_dir).open
+    return frozenset(id_ for run in runs for id_ in (run.snapshot, read_open(run).failed_state) if id_)
 
 
 def _all(config: Config, app: str | None) -> tuple[Kept, ...]:

@@ -4,11 +4,12 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError
-from ccci_upgrade.flows.host import choose_server, open_host, read_server
+from ccci_upgrade.flows.host import Host, choose_server, open_host, read_server
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.model.run import Run
@@ -18,11 +19,22 @@ from ccci_upgrade.model.version import Bump, RecipeVersion, bump_between
 from ccci_upgrade.store.journal import Reading, read_all
 from ccci_upgrade.tools.apps import find_servers
 from ccci_upgrade.tools.recipes import read_versions
+from ccci_upgrade.tools.swarm import Swarm
+
+if TYPE_CHECKING:  # loaded by the thread that asks for them, while others wait
+    from ccci_upgrade.flows.memory import Shared
+    from ccci_upgrade.model.lease import Standing
+    from ccci_upgrade.model.memory import LastGood
+    from ccci_upgrade.model.openrun import Situation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppStatus:
-    """One row. `upgrades` ascend; `state` is the contract's word; `problem` says why something is unknown."""
+    """One row. `upgrades` ascend; `state` is the contract's word; `problem` says why something is unknown.
+
+    `last_good` is the version recorded as good last, by anybody on that Swarm; `back_to` is the one that a way
+    back from what runs leads to; `recorded` says whether what runs is a version recorded as good.
+    """
 
     app: str
     recipe: str
@@ -35,15 +47,30 @@ class AppStatus:
     state: str = "unknown"
     chaos: bool = False
     last_run: Run | None = None
+    last_good: "LastGood | None" = None
+    back_to: "LastGood | None" = None
+    recorded: bool = False
     problem: str = ""
+
+
+class ServerLease(NamedTuple):
+    """Who is at work on one server; `standing` is None where that could not be read."""
+
+    server: str
+    standing: "Standing | None"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
-    """All rows, the runs that never ended, and the servers that could not be read."""
+    """All rows, who is at work, the runs that never ended, and the servers that could not be read.
+
+    `situations` are by run id: an open run of a Swarm that could be asked and that nobody is at work on.
+    """
 
     apps: tuple[AppStatus, ...]
+    leases: tuple[ServerLease, ...]
     open_runs: tuple[Run, ...]
+    situations: "dict[str, Situation]"
     damaged: int
     errors: tuple[CcciError, ...]
 
@@ -62,10 +89,12 @@ def read_status(config: Config, server: str | None, *, offline: bool, may_ask: b
     with recipes.pool, ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
         parts = list(pool.map(lambda name: _server(config, name, journal, recipes, may_ask=may_ask), servers))
     return Status(
-        apps=tuple(row for rows, _ in parts for row in rows),
+        apps=tuple(row for part in parts for row in part.rows),
+        leases=tuple(part.lease for part in parts),
         open_runs=journal.open,
+        situations={each.open.run.run_id: each for part in parts for each in part.situations},
         damaged=journal.damaged,
-        errors=tuple(error for _, error in parts if error is not None),
+        errors=tuple(part.error for part in parts if part.error is not None),
     )
 
 
@@ -111,18 +140,78 @@ class _Recipes:
             return error
 
 
-def _server(
-    config: Config, server: str, journal: Reading, recipes: _Recipes, *, may_ask: bool
-) -> tuple[list[AppStatus], CcciError | None]:
+class _Part(NamedTuple):
+    rows: list[AppStatus]
+    lease: ServerLease
+    error: CcciError | None = None
+    situations: "tuple[Situation, ...]" = ()
+
+
+def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *, may_ask: bool) -> _Part:
     try:
-        with closing(open_host(config, server, may_ask=may_ask)) as host:
+        with (
+            closing(open_host(config, server, may_ask=may_ask)) as host,
+            ThreadPoolExecutor(max_workers=1) as beside,
+        ):
             recipes.begin(app.recipe_folder for app in host.apps)
+            asked = beside.submit(_shared, host.swarm)
             stacks = host.swarm.stacks()
+            shared = asked.result()
+            told = _told(shared)
+            dead = _dead_runs(host, stacks, told) if journal.open or told else ()
     except CcciError as error:
-        return _unreachable(config, server, error), error
-    rows = [_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal) for app in host.apps]
+        lease = ServerLease(server=server, standing=None)
+        return _Part(_unreachable(config, server, error), lease, error)
+    rows = [
+        _remembered(_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal), shared)
+        for app in host.apps
+    ]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
-    return rows, None
+    standing = None if isinstance(shared, CcciError) else shared.lease
+    return _Part(rows, ServerLease(server=server, standing=standing), situations=dead)
+
+
+def _told(shared: "Shared | CcciError") -> tuple[Run, ...]:
+    """Open runs of other machines; while somebody has the lease they may well be at work on one."""
+    if isinstance(shared, CcciError) or shared.lease.state.value == "held":
+        return ()
+    return shared.runs
+
+
+def _dead_runs(host: Host, stacks: dict[str, Stack], told: tuple[Run, ...]) -> "tuple[Situation, ...]":
+    from ccci_upgrade.flows.deadruns import situations  # noqa: PLC0415 - start-up time is measured
+
+    return situations(host, stacks, told)
+
+
+def _shared(swarm: Swarm) -> "Shared | CcciError":
+    """What is shared in that Swarm; an Engine that keeps its configs to itself hides nothing else.
+
+    On a connection of its own, for another thread: far away every question in a row counts.
+    """
+    from ccci_upgrade.flows.memory import look_at_shared  # noqa: PLC0415 - start-up time is measured
+
+    try:
+        return look_at_shared(swarm)
+    except CcciError as error:
+        return error
+    finally:
+        swarm.engine.close()
+
+
+def _remembered(row: AppStatus, shared: "Shared | CcciError") -> AppStatus:
+    if isinstance(shared, CcciError):
+        return replace(row, problem=_joined(row.problem, shared.message))
+    memory = shared.memories.get(row.stack)
+    if memory is not None:
+        known = memory.of(row.deployed) is not None
+        return replace(row, last_good=memory.last, back_to=memory.before(row.deployed), recorded=known)
+    bad = shared.trouble_of(row.stack)
+    return row if bad is None else replace(row, problem=_joined(row.problem, bad.message))
+
+
+def _joined(*problems: str) -> str:
+    return "; ".join(each for each in problems if each)
 
 
 def _unreachable(config: Config, server: str, error: CcciError) -> list[AppStatus]:

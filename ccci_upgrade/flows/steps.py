@@ -7,7 +7,7 @@ from enum import StrEnum
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.ports import Reporter
-from ccci_upgrade.model.run import Phase, Run
+from ccci_upgrade.model.run import DONE_BEFORE, Phase, Run
 from ccci_upgrade.store.journal import Journal
 
 
@@ -65,6 +65,10 @@ def walk(
     """
     phases: list[Phase] = []
     first: CcciError | None = None
+    if journal.mended:
+        reporter.note(
+            f"marked a torn line of {journal.mended} bytes in the journal `{journal.path}`; it is kept"
+        )
     for step in steps:
         if first is not None and not step.always:
             continue
@@ -79,7 +83,7 @@ def _take(
 ) -> tuple[Phase, CcciError | None]:
     started = clock.ticks()
     if step.probe() is Progress.DONE:
-        detail, error = "was done already", None
+        detail, error = DONE_BEFORE, None
     else:
         reporter.phase(run.app, step.title)
         detail, error = _acted(step, run, journal, reporter, no_guard if step.unguarded else guard)

@@ -4,21 +4,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ccci_upgrade.errors import CcciError, Exit, StaleError, UsageError
-from ccci_upgrade.flows.act import UpgradeRun, exit_of, new_run
+from ccci_upgrade.errors import Exit, UsageError
+from ccci_upgrade.flows.deadruns import refuse_open
+from ccci_upgrade.flows.gates import Gated, Planned, Result, gated
+from ccci_upgrade.flows.ground import Held, exit_of, new_run
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.flows.interrupts import Interrupts
-from ccci_upgrade.flows.lease import Lease, LeaseTakenError, hold
+from ccci_upgrade.flows.keptsecrets import recipients_for
+from ccci_upgrade.flows.lease import LeaseTakenError, hold
 from ccci_upgrade.flows.look import Depth, look, look_at_versions
 from ccci_upgrade.flows.ports import Prompter, Reporter
+from ccci_upgrade.flows.upgraderun import Choice, OnFailure, run_upgrade
 from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import Facts, fingerprints
-from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.findings import ACK_KINDS, find
-from ccci_upgrade.model.plan import Plan, make_plan, moved_facts
-from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.plan import make_plan, moved_facts, no_plan
+from ccci_upgrade.model.run import UPGRADE, Run
 from ccci_upgrade.model.verdict import Outcome
-from ccci_upgrade.model.version import Bump
 from ccci_upgrade.store.saved_plan import SavedPlan, read_saved
 from ccci_upgrade.tools.apps import read_env_text
 from ccci_upgrade.tools.git import Repository
@@ -40,32 +42,8 @@ class Request:
     keep_going: bool = False
     offline: bool = False
     lease_wait: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
-    """One app looked at: its facts and the plan made from them."""
-
-    facts: Facts
-    plan: Plan
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What came of a request: one run for each app, the plans, and the exit code of the first that was not good."""
-
-    runs: tuple[Run, ...]
-    plans: tuple[Plan, ...]
-    exit: Exit
-    error: CcciError | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """What is held while anything is changed: the Swarm's lease, and the descriptor of `ABRA_DIR`'s lock."""
-
-    lease: Lease
-    lock: int
+    on_failure: OnFailure | None = None
+    passphrase: bool = False
 
 
 def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
@@ -80,6 +58,8 @@ def plan_apps(host: Host, request: Request) -> tuple[Planned, ...]:
 def plan_app(host: Host, app: App, request: Request, acknowledged: frozenset[str]) -> Planned:
     """Read one app's facts and make its plan."""
     facts = look(host, app, Depth(to=request.to, offline=request.offline))
+    if request.passphrase:
+        facts = replace(facts, protection=replace(facts.protection, recipient=True))
     return Planned(facts=facts, plan=make_plan(facts, find(facts), acknowledged))
 
 
@@ -89,7 +69,7 @@ def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Promp
     if saved is not None:
         request = _as_saved(request, saved)
     if request.dry_run:
-        return _gated(host, plan_apps(host, request), saved, reporter, prompter=None)
+        return gated(host, plan_apps(host, request), saved, reporter, prompter=None)
     apps = _chosen(host, request)
     words = " ".join(("upgrade", *(("--all",) if request.every else (app.name for app in apps))))
     try:
@@ -97,10 +77,17 @@ def upgrade(host: Host, request: Request, *, reporter: Reporter, prompter: Promp
             hold(host.swarm, command=words, wait=request.lease_wait, reporter=reporter) as lease,
             host.abra.alone(seconds=LOCK_SECONDS) as lock,
         ):
-            gated = _gated(host, plan_apps(host, request), saved, reporter, prompter)
-            if gated.exit is not Exit.OK:
-                return gated
-            return _act(host, request, gated, held=Held(lease=lease, lock=lock), reporter=reporter)
+            for app in apps:
+                refuse_open(host, app)
+            passed = gated(host, plan_apps(host, request), saved, reporter, prompter)
+            if passed.exit is not Exit.OK:
+                return passed
+            choice = Choice(said=request.on_failure, ask=prompter.undo if prompter.interactive else None)
+            to = recipients_for(host.config, apps[0].name, prompter if request.passphrase else None)
+            choice = replace(choice, secrets_for=to)
+            with Interrupts() as interrupts:
+                held = Held(lease=lease, lock=lock, interrupts=interrupts)
+                return _act(host, request, passed, held=held, reporter=reporter, choice=choice)
     except LeaseTakenError as error:
         runs = tuple(_locked(host, app, request) for app in apps)
         return Result(runs=runs, plans=(), exit=Exit.LOCKED, error=error)
@@ -120,156 +107,41 @@ def chosen_by(host: Host, request: Request, prompter: Prompter) -> Request:
     return replace(request, apps=prompter.choose(tuple(newer)))
 
 
-# -- the gates --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Open(Result):
-    """A result whose gates are all open: what is still to be done."""
-
-    todo: tuple[Planned, ...] = ()
-
-
-def _gated(
-    host: Host,
-    planned: Sequence[Planned],
-    saved: SavedPlan | None,
-    reporter: Reporter,
-    prompter: Prompter | None,
-) -> _Open:
-    """Show every plan, then refuse in the order of refusals: stale (19), block (13), held (12), declined (17)."""
-    for each in planned:
-        reporter.plan(each.plan)
-    stale = _stale(saved, planned) if saved is not None else None
-    if stale is not None:
-        return replace(_refused(host, planned, Outcome.STALE, Exit.STALE), error=stale)
-    blocked = [p for p in planned if p.plan.to_version and p.plan.blocks]
-    if blocked:
-        return _refused(host, planned, Outcome.NOT_READY, Exit.NOT_READY)
-    if prompter is not None:
-        planned = _all_asked(planned, prompter)
-    if any(p.plan.to_version and p.plan.holds for p in planned):
-        declined = prompter is not None and prompter.interactive
-        outcome, code = (Outcome.DECLINED, Exit.DECLINED) if declined else (Outcome.HELD, Exit.HELD)
-        return _refused(host, planned, outcome, code)
-    if prompter is not None and not all(prompter.confirm(p.plan) for p in planned if p.plan.to_version):
-        return _refused(host, planned, Outcome.DECLINED, Exit.DECLINED)
-    return _Open(runs=(), plans=tuple(p.plan for p in planned), exit=Exit.OK, todo=tuple(planned))
-
-
-def _all_asked(planned: Sequence[Planned], prompter: Prompter) -> list[Planned]:
-    """Ask about app after app; after the first no there is nothing left to ask about."""
-    asked: list[Planned] = []
-    for each in planned:
-        refused = any(p.plan.to_version and p.plan.holds for p in asked)
-        asked.append(each if refused else _asked(each, prompter))
-    return asked
-
-
-def _asked(planned: Planned, prompter: Prompter) -> Planned:
-    """Have what holds a plan acknowledged, one finding after another; the first no ends the asking."""
-    plan = planned.plan
-    if plan.to_version is None or not prompter.interactive:
-        return planned
-    for finding in _holding(plan):
-        if not prompter.acknowledge(plan.app, finding):
-            break
-        plan = replace(plan, acknowledged=plan.acknowledged | {finding.id})
-    return Planned(facts=planned.facts, plan=plan)
-
-
-def _holding(plan: Plan) -> Iterable[Finding]:
-    return [f for f in plan.findings if f.severity is Severity.ACK and f.id in plan.holds]
-
-
-def _stale(saved: SavedPlan, planned: Sequence[Planned]) -> StaleError | None:
-    for each in planned:
-        moved = moved_facts(saved.facts, each.plan.fingerprints)
-        if moved:
-            return StaleError(
-                f"the saved plan for {each.plan.app} is stale: {', '.join(moved)} moved",
-                hint=f"look again: ccci-upgrade plan {each.plan.app} --out {saved.path}",
-            )
-    return None
-
-
-def _refused(host: Host, planned: Sequence[Planned], outcome: Outcome, code: Exit) -> _Open:
-    """One run for each app: those at fault with the outcome, the others skipped, up-to-date ones noop."""
-
-    def guilty(plan: Plan) -> bool:
-        if outcome is Outcome.NOT_READY:
-            return bool(plan.blocks)
-        return bool(plan.holds) or outcome is not Outcome.HELD
-
-    runs = []
-    for plan in (each.plan for each in planned):
-        word = Outcome.NOOP if plan.to_version is None else outcome if guilty(plan) else Outcome.SKIPPED
-        runs.append(new_run(host, plan, outcome=word))
-    return _Open(runs=tuple(runs), plans=tuple(p.plan for p in planned), exit=code)
+# -- the act ----------------------------------------------------------------------------------------------
 
 
 def _locked(host: Host, app: App, request: Request) -> Run:
     """A run that did not even look: what runs and what there is are unknown."""
-    plan = Plan(
-        app=app.name,
-        recipe=app.recipe,
-        server=app.server,
-        from_version=None,
-        to_version=request.to,
-        bump=Bump.UNKNOWN,
-        images=(),
-        notes=(),
-        findings=(),
-        fingerprints={},
-    )
-    return new_run(host, plan, outcome=Outcome.LOCKED)
+    return new_run(host, no_plan(app, command=UPGRADE, to=request.to), outcome=Outcome.LOCKED)
 
 
-# -- the act ----------------------------------------------------------------------------------------------
-
-
-def _act(host: Host, request: Request, gated: _Open, *, held: Held, reporter: Reporter) -> Result:
-    """Act app by app; stop at the first bad verdict unless told to keep going, and at Ctrl-C in any case."""
-    with Interrupts() as interrupts:
-        return _act_on_all(host, request, gated, held=held, reporter=reporter, interrupts=interrupts)
-
-
-def _act_on_all(
-    host: Host, request: Request, gated: _Open, *, held: Held, reporter: Reporter, interrupts: Interrupts
+def _act(
+    host: Host, request: Request, passed: Gated, *, held: Held, reporter: Reporter, choice: Choice
 ) -> Result:
+    """Act app by app; stop at the first bad verdict unless told to keep going, and at Ctrl-C in any case."""
     runs: list[Run] = []
     code = Exit.OK
-    for each in gated.todo:
+    for each in passed.todo:
         if each.plan.to_version is None:
             runs.append(new_run(host, each.plan, outcome=Outcome.NOOP))
             continue
-        if interrupts.pressed or (code is not Exit.OK and not request.keep_going):
+        if held.interrupts.pressed or (code is not Exit.OK and not request.keep_going):
             runs.append(new_run(host, each.plan, outcome=Outcome.SKIPPED))
             continue
-        run = _act_on_one(host, each, held=held, reporter=reporter, interrupts=interrupts)
+        run = _act_on_one(host, each, held=held, reporter=reporter, choice=choice)
         runs.append(run)
         code = exit_of(run) if code is Exit.OK else code
-    return Result(runs=tuple(runs), plans=gated.plans, exit=code)
+    return Result(runs=tuple(runs), plans=passed.plans, exit=code)
 
 
-def _act_on_one(
-    host: Host, planned: Planned, *, held: Held, reporter: Reporter, interrupts: Interrupts
-) -> Run:
+def _act_on_one(host: Host, planned: Planned, *, held: Held, reporter: Reporter, choice: Choice) -> Run:
     """Look once more at what the plan stands on: a person may have thought about it for an hour."""
     facts = _again(host, planned.facts)
     moved = moved_facts(planned.plan.fingerprints, fingerprints(facts))
     if moved:
         reporter.note(f"{planned.plan.app}: {', '.join(moved)} moved since the plan was shown; look again")
         return new_run(host, planned.plan, outcome=Outcome.STALE)
-    return UpgradeRun(
-        host,
-        facts,
-        planned.plan,
-        lease=held.lease,
-        lock=held.lock,
-        reporter=reporter,
-        interrupts=interrupts,
-    ).run()
+    return run_upgrade(host, facts, planned.plan, held=held, reporter=reporter, choice=choice)
 
 
 def _again(host: Host, facts: Facts) -> Facts:

@@ -7,6 +7,7 @@ from ccci_upgrade.errors import EngineError
 from ccci_upgrade.flows.interrupts import Interrupts
 from ccci_upgrade.flows.ports import Reporter
 from ccci_upgrade.model.converge import Kind, Reading, Watcher
+from ccci_upgrade.model.judge import vanished
 from ccci_upgrade.model.looklines import task_line
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.verdict import Evidence, State
@@ -20,7 +21,7 @@ FLOOR_SECONDS = 0.05
 
 
 class Watch:
-    """Looks at one stack again and again. Keeps the last stack it saw."""
+    """Looks at one stack again and again. Keeps the last stack it saw, and volumes that it saw to be away."""
 
     def __init__(self, swarm: Swarm, watcher: Watcher, reporter: Reporter) -> None:
         """Watch what `watcher` was made for."""
@@ -29,6 +30,7 @@ class Watch:
         self._reporter = reporter
         self.last: Stack | None = None
         self.silence = ""
+        self.vanished: dict[str, Evidence] = {}
         self._wake = threading.Event()
         self._closed = threading.Event()
         threading.Thread(target=swarm.tell, args=(self._wake, self._closed), daemon=True).start()
@@ -52,6 +54,8 @@ class Watch:
             self._reporter.waiting(f"the Engine does not answer: {error.message}")
             return None
         self.last = now
+        # An Engine before 23 cannot tell a volume from a namesake made anew: it must be seen to be away.
+        self.vanished |= {each.text: each for each in vanished(self._watcher.before, now)}
         reading = self._watcher.see(now, at=clock.ticks(), acting=acting)
         if reading.kind is Kind.WAITING:
             self._reporter.waiting(reading.waiting_for)

@@ -9,7 +9,10 @@ from ccci_upgrade.model.envfile import EnvFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class App:
-    """One readable app. `name` is its `.env` file's name; durations are seconds; `text` is the file as read."""
+    """One readable app. `name` is its `.env` file's name; durations are seconds; `text` is the file as read.
+
+    `backup`: abra's backup is wanted before an upgrade; `backup_command`: so is this program, if not empty.
+    """
 
     name: str
     server: str
@@ -28,6 +31,9 @@ class App:
     settle: float
     token_file: str
     probes: tuple[Mapping[str, object], ...] | None
+    backup: bool = False
+    backup_command: tuple[str, ...] = ()
+    backup_budget: float = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,7 +101,7 @@ class Watcher:
             return _waiting("abra")
         # A service that the target does not change is on target and as before at once: it decides nothing.
         moved = {name for name in places if look.moved(name)}
-        back = [name for name, place in places.items() if place is Place.WENT_BACK]
+        back = [service for service in look.services() if places[service.name] is Place.WENT_BACK]
         if not moved and back:
             return self._rolled_back(look, back, at)
         if not moved and Place.ELSEWHERE not in places.values():
@@ -119,14 +119,14 @@ class Watcher:
             return _final(State.UNHEALTHY, crashing)
         return self._settle(look, at, State.CONVERGED)
 
-    def _rolled_back(self, look: Look, back: list[str], at: float) -> Reading:
+    def _rolled_back(self, look: Look, back: list[Service], at: float) -> Reading:
         emptied = looklines.emptied(look)
         if emptied:
             return _final(State.ZERO_REPLICAS, emptied)
         reading = self._settle(look, at, State.SWARM_ROLLED_BACK)
         if reading.kind is not Kind.SETTLED:
             return reading
-        evidence = tuple(looklines.went_back(look, name) for name in back)
+        evidence = tuple(looklines.went_back(look, service) for service in back)
         if self.goal.holds_data and self._new_ran:
             return _settled(State.DATA_SUSPECT, (*evidence, self._suspect()))
         return _settled(State.SWARM_ROLLED_BACK, evidence)

@@ -9,6 +9,7 @@ from ccci_upgrade.model.app import App
 from ccci_upgrade.model.compose import Compose
 from ccci_upgrade.model.notes import Note
 from ccci_upgrade.model.probe import Probe, ProbeResult
+from ccci_upgrade.model.protection import Protection
 from ccci_upgrade.model.recipe import Recipe, Release
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.version import RecipeVersion
@@ -111,6 +112,7 @@ class Facts:
     disk_free: int | None = None
     unseen: tuple[str, ...] = ()
     abra: AbraInfo | None = None
+    protection: Protection = field(default_factory=Protection)
 
     @property
     def holds_data(self) -> bool:

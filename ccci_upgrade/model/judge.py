@@ -4,21 +4,15 @@ from collections.abc import Iterable
 
 from ccci_upgrade.model.converge import Reading
 from ccci_upgrade.model.probe import Difference
+from ccci_upgrade.model.snapshot import Manifest
 from ccci_upgrade.model.swarm import Service, Stack
 from ccci_upgrade.model.verdict import Evidence, State, Verdict
 
 _GREEN = (State.CONVERGED, State.SWARM_ROLLED_BACK, State.DATA_SUSPECT)
 
 
-def judge(
-    reading: Reading,
-    *,
-    before: Stack,
-    now: Stack,
-    differences: Iterable[Difference],
-    acknowledged: frozenset[str],
-) -> Verdict:
-    """Turn the watch's end into a verdict.
+def judge(reading: Reading, *, detached: tuple[Evidence, ...], differences: Iterable[Difference]) -> Verdict:
+    """Turn the watch's end into a verdict. `detached` names volumes that came off.
 
     A healthy-looking stack is overruled by data that came off (a healthy app on an empty volume) and by
     probes that got worse; probes red before the act and red after it do not count.
@@ -26,7 +20,6 @@ def judge(
     state = reading.state or State.NOT_CONVERGED
     if state not in _GREEN:
         return Verdict(state=state, evidence=reading.evidence)
-    detached = tuple(detached_volumes(before, now, acknowledged))
     if detached:
         return Verdict(state=State.DATA_DETACHED, evidence=(*detached, *reading.evidence))
     worse = tuple(Evidence(text=f"probe {d.probe}: {_unproven(d)}{d.text}") for d in differences)
@@ -53,6 +46,28 @@ def detached_volumes(before: Stack, now: Stack, acknowledged: frozenset[str]) ->
         for mount in old.mounts:
             if mount.kind == "volume" and mount.source:  # an anonymous one does not outlive its task
                 yield from _lost(old.name, mount.source, mount.target, service, before, now, acknowledged)
+
+
+def vanished(before: Stack, now: Stack) -> Iterable[Evidence]:
+    """Name every volume that was there, is still to be mounted, and is not there: an empty one will take its place."""
+    there, was = {volume.name for volume in now.volumes}, {volume.name for volume in before.volumes}
+    for service in now.services:
+        for mount in service.mounts:
+            if mount.kind == "volume" and mount.source in was - there:
+                text = f"{service.name}: volume {mount.source} was removed during the run"
+                yield Evidence(service=service.name, text=text)
+
+
+def not_mounted(manifest: Manifest, now: Stack) -> Iterable[Evidence]:
+    """Name every volume of a snapshot that the service it was taken from does not mount now."""
+    for volume in manifest.volumes:
+        service = now.service(volume.service)
+        there = (
+            next((m.source for m in service.mounts if m.target == volume.target), None) if service else None
+        )
+        if there != volume.name:
+            text = f"{volume.service}: {volume.target} holds {there or 'no volume'}, not {volume.name}"
+            yield Evidence(service=volume.service, text=text)
 
 
 def _lost(  # noqa: PLR0917 - one comparison of two moments

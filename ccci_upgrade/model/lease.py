@@ -26,10 +26,15 @@ SHOWN = 200
 
 _PREFIX = "ccci-upgrade.lease"
 _TEXTS = ("user", "host", "command", "since", "heartbeat")
-_TOKEN = re.compile("[0-9a-f]{32}")
-_BOOT = re.compile("[0-9a-f-]{0,36}(?::[0-9]{1,20})?")
-_PID = re.compile("[1-9][0-9]{0,9}")
-_LIMIT = re.compile("[0-9]{1,6}(?:[.][0-9]{1,3})?")
+_SHAPES = {
+    "state": "held",
+    "pid": "[1-9][0-9]{0,9}",
+    "boot": "[0-9a-f-]{0,36}(?::[0-9]{1,20})?",
+    "token": "[0-9a-f]{32}",
+    **dict.fromkeys(_TEXTS, "(?s:.+)"),
+}
+"""Compiled where they are used: `status` loads this each time, and seldom finds anybody at work."""
+_LIMIT = "[0-9]{1,6}(?:[.][0-9]{1,3})?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,10 +129,8 @@ def from_labels(labels: Mapping[str, str]) -> Claim | str | None:
     }
     if said["state"] == "free":
         return None
-    shapes = {"state": re.compile("held"), "pid": _PID, "boot": _BOOT, "token": _TOKEN}
-    shapes |= dict.fromkeys(_TEXTS, re.compile(".+", re.DOTALL))
-    for key, shape in shapes.items():
-        if shape.fullmatch(said[key]) is None:
+    for key, shape in _SHAPES.items():
+        if re.fullmatch(shape, said[key]) is None:
             return f"its label `{_PREFIX}.{key}` is {_quoted(said[key])}"
     return Claim(
         **{key: _short(said[key]) for key in _TEXTS},
@@ -164,7 +167,7 @@ def standing(
 
 
 def _limit(text: str) -> float:
-    return min(max(float(text), SHORTEST), LONGEST) if _LIMIT.fullmatch(text) else LIMIT
+    return min(max(float(text), SHORTEST), LONGEST) if re.fullmatch(_LIMIT, text) else LIMIT
 
 
 def _short(text: str) -> str:

@@ -78,11 +78,9 @@ def flapped(look: Look, lacking: str) -> Lines:
     return tuple(lines)
 
 
-def went_back(look: Look, name: str) -> Evidence:
+def went_back(look: Look, service: Service) -> Evidence:
     """Why Swarm rolled a service back."""
-    service = look.now.service(name)
-    if service is None:
-        return _of(name, f"Swarm rolled it back to {look.goal.was} (silently)")
+    name = service.name
     said = service.update.message if service.update and look.fresh(service) else ""
     text = f"Swarm rolled it back to {look.goal.was} ({said or 'silently'})"
     failed = [t for t in look.now.tasks_of(service) if t.failed and t.created > look.goal.acted]

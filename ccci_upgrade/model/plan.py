@@ -1,13 +1,16 @@
 """The plan: a value made from facts, shown, saved, and refused when a fact has moved."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ccci_upgrade.model.app import App
 from ccci_upgrade.model.facts import Facts, fingerprints
 from ccci_upgrade.model.finding import Finding, Severity, in_order
 from ccci_upgrade.model.image import image_bump, strip_digest
 from ccci_upgrade.model.links import migration_links
 from ccci_upgrade.model.notes import Note
+from ccci_upgrade.model.protection import Protection
+from ccci_upgrade.model.run import UPGRADE
 from ccci_upgrade.model.version import Bump, bump_between, highest
 
 
@@ -24,7 +27,10 @@ class ImageJump:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What an upgrade of one app would do. `to_version` is None where there is nothing to do."""
+    """What an upgrade of one app would do, or what another `command` would.
+
+    `to_version` is None where there is nothing to do.
+    """
 
     app: str
     recipe: str
@@ -37,6 +43,8 @@ class Plan:
     findings: tuple[Finding, ...]
     fingerprints: dict[str, str]
     acknowledged: frozenset[str] = frozenset()
+    command: str = UPGRADE
+    protection: Protection = field(default_factory=Protection)
 
     @property
     def notes_found(self) -> int:
@@ -56,14 +64,15 @@ class Plan:
         )
 
 
-def make_plan(facts: Facts, findings: Iterable[Finding], acknowledged: frozenset[str]) -> Plan:
+def make_plan(
+    facts: Facts, findings: Iterable[Finding], acknowledged: frozenset[str], *, command: str = UPGRADE
+) -> Plan:
     """Put facts and findings together. Pure: the same facts give the same plan."""
     jumps = image_jumps(facts)
     recipe_bump = Bump.NONE
     if facts.target is not None:
-        known = facts.deployed is not None
         recipe_bump = (
-            bump_between(facts.deployed, facts.target.version) if facts.deployed and known else Bump.UNKNOWN
+            Bump.UNKNOWN if facts.deployed is None else bump_between(facts.deployed, facts.target.version)
         )
     return Plan(
         app=facts.app.name,
@@ -77,6 +86,25 @@ def make_plan(facts: Facts, findings: Iterable[Finding], acknowledged: frozenset
         findings=in_order(list(findings)),
         fingerprints=fingerprints(facts),
         acknowledged=acknowledged,
+        command=command,
+        protection=facts.protection,
+    )
+
+
+def no_plan(app: App, *, command: str, to: str | None = None) -> Plan:
+    """What a run's record is made from where nothing was planned: a snapshot, or an app nobody looked at."""
+    return Plan(
+        app=app.name,
+        recipe=app.recipe,
+        server=app.server,
+        from_version=None,
+        to_version=to,
+        bump=Bump.UNKNOWN,
+        images=(),
+        notes=(),
+        findings=(),
+        fingerprints={},
+        command=command,
     )
 
 

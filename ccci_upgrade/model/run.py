@@ -9,6 +9,18 @@ from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
 
 SCHEMA = 1
 
+UPGRADE = "upgrade"
+ROLLBACK = "rollback"
+SNAPSHOT = "snapshot create"
+RESTORE = "snapshot restore"
+"""Commands of runs."""
+
+UNDO = "undo-"
+"""Stands before the names of the phases that undo an upgrade."""
+
+GOING_BACK = frozenset({ROLLBACK, RESTORE})
+"""Commands that were asked for an older state: reaching it is their success."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
@@ -22,7 +34,12 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open."""
+    """One run. Times are ISO 8601 UTC texts; `finished` and `outcome` are None while it is open.
+
+    `snapshot` is the one taken, or the one restored by a run that goes back; `failed_state` the copy of what
+    that replaced. `undo` is the verdict on the old version where an upgrade was undone. `boot` tells this
+    machine's process numbers from those before a reboot; "" where it cannot be told.
+    """
 
     run_id: str
     command: str
@@ -36,6 +53,7 @@ class Run:
     operator: str
     host: str
     pid: int
+    boot: str = ""
     finished: str | None = None
     outcome: Outcome | None = None
     verdict: Verdict | None = None
@@ -46,6 +64,12 @@ class Run:
     notices: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     snapshot: str | None = None
+    failed_state: str | None = None
+    undo: Verdict | None = None
+
+
+DONE_BEFORE = "was done already"
+"""The detail of a step that was passed over: its result is none of its own doing."""
 
 
 class Word(StrEnum):
@@ -74,6 +98,8 @@ def to_json(run: Run) -> dict[str, object]:
         "holds": list(run.holds),
         "acknowledged": list(run.acknowledged),
         "snapshot": run.snapshot,
+        "failed_state": run.failed_state,
+        "undo": None if run.undo is None else verdict_json(run.undo),
         "phases": [
             {"name": p.name, "seconds": round(p.seconds, 3), "ok": p.ok, "detail": p.detail}
             for p in run.phases
@@ -83,6 +109,7 @@ def to_json(run: Run) -> dict[str, object]:
         "operator": run.operator,
         "host": run.host,
         "pid": run.pid,
+        "boot": run.boot,
         "next": list(run.next_steps),
         "notices": list(run.notices),
         "logs": list(run.logs),
@@ -112,6 +139,7 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             operator=_text(raw["operator"]),
             host=_text(raw["host"]),
             pid=int(_text(str(raw.get("pid", 0)))),
+            boot=_text(raw.get("boot", "")),
             outcome=None if raw.get("outcome") is None else Outcome(_text(raw["outcome"])),
             verdict=_verdict(raw.get("verdict")),
             holds=_texts(raw.get("holds")),
@@ -121,6 +149,8 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
             notices=_texts(raw.get("notices")),
             logs=_texts(raw.get("logs")),
             snapshot=None if raw.get("snapshot") is None else _text(raw["snapshot"]),
+            failed_state=None if raw.get("failed_state") is None else _text(raw["failed_state"]),
+            undo=_verdict(raw.get("undo")),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -128,6 +158,8 @@ def from_json(raw: Mapping[str, object]) -> Run | None:
 
 def version_left(run: Run) -> str | None:
     """The version an ended run left running; None where its verdict does not tell."""
+    if run.undo is not None:
+        return run.from_version if run.undo.state is State.CONVERGED else None
     if run.verdict is None:
         return None
     if run.verdict.state is State.CONVERGED:
@@ -162,17 +194,22 @@ def replay(lines: Iterable[Mapping[str, object]]) -> list[Run]:
     return list(runs.values())
 
 
-def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
-    name, ok = str(line.get("step", "")), line.get("ok")
-    seconds = line.get("seconds", 0.0)
-    phase = Phase(
-        name=name,
-        seconds=_seconds(seconds) if isinstance(seconds, int | float) else 0.0,
-        ok=ok if isinstance(ok, bool) else None,
-        detail=str(line.get("detail", "")),
-    )
+def with_step(run: Run, name: str, *, ok: bool | None, seconds: float, detail: str) -> Run:
+    """A run after a step began (`ok` None) or ended; the open phase of that name is replaced."""
+    phase = Phase(name=name, seconds=seconds, ok=ok, detail=detail)
     kept = tuple(p for p in run.phases if p.name != name or p.ok is not None)
     return replace(run, phases=(*kept, phase))
+
+
+def _with_phase(run: Run, line: Mapping[str, object]) -> Run:
+    ok, seconds = line.get("ok"), line.get("seconds", 0.0)
+    return with_step(
+        run,
+        str(line.get("step", "")),
+        ok=ok if isinstance(ok, bool) else None,
+        seconds=_seconds(seconds) if isinstance(seconds, int | float) else 0.0,
+        detail=str(line.get("detail", "")),
+    )
 
 
 def _verdict(raw: object) -> Verdict | None:

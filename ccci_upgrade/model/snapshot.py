@@ -1,8 +1,11 @@
 """Snapshots: what a manifest says, and how it is read back. A manifest from outside is hostile until parsed."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from ccci_upgrade.model.keptsecrets import PayloadError, SecretsFile, file_from_json
 
 SCHEMA = 1
 
@@ -25,9 +28,19 @@ class ManifestError(ValueError):
     """It is no manifest this program can use; the text says why."""
 
 
+class Kind(StrEnum):
+    """What a snapshot is for: to go back to, or what a restore replaced, kept until somebody drops it."""
+
+    SNAPSHOT = "snapshot"
+    FAILED_STATE = "failed-state"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeCopy:
-    """One volume: its archive `file` with its SHA-256, `compressed` bytes, and what is in it."""
+    """One volume: its archive `file` with its SHA-256, `compressed` bytes, and what is in it.
+
+    `options` are its driver's; manifests of before they were kept have none.
+    """
 
     name: str
     driver: str
@@ -39,6 +52,7 @@ class VolumeCopy:
     compressed: int
     size: int
     entries: int
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +71,10 @@ class ServiceFact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it."""
+    """One snapshot. `taken` is ISO 8601 UTC; `while_running`: nothing was stopped for it.
+
+    `secrets` is None where the app's secrets were not kept.
+    """
 
     id: str
     app: str
@@ -72,10 +89,12 @@ class Manifest:
     while_running: bool
     services: tuple[ServiceFact, ...]
     volumes: tuple[VolumeCopy, ...]
+    secrets: SecretsFile | None = None
+    kind: Kind = Kind.SNAPSHOT
 
     @property
     def compressed(self) -> int:
-        """Bytes on the disk."""
+        """Bytes of the archives on the disk."""
         return sum(volume.compressed for volume in self.volumes)
 
     @property
@@ -116,6 +135,24 @@ def warnings(new: Manifest, last: Manifest | None) -> tuple[str, ...]:
     return tuple(said)
 
 
+def suspicious(
+    sizes: Mapping[str, int], last: Mapping[str, int], *, last_id: str, databases: Collection[str]
+) -> tuple[str, ...]:
+    """What must be looked at before it becomes the state to go back to; `databases` are volumes of databases.
+
+    Other volumes may well be empty, and are in most apps (keycloak's `providers`): that is only said.
+    """
+    said = [
+        f"volume {name} of a database is empty" for name in sizes if name in databases and sizes[name] == 0
+    ]
+    said += [
+        f"volume {name} holds {size} bytes; it held {old} in snapshot {last_id}"
+        for name, size in sizes.items()
+        if (old := last.get(name, 0)) >= NOTICEABLE and size < old * SMALLER
+    ]
+    return tuple(said)
+
+
 def last_id(last: Manifest | None) -> str:
     """The id of an earlier snapshot."""
     return last.id if last else ""
@@ -149,6 +186,8 @@ def from_json(raw: object) -> Manifest:
         while_running=tree.get("while_running") is True,
         services=tuple(_service(each) for each in _list(tree, "services")),
         volumes=volumes,
+        secrets=_secrets(tree.get("secrets")),
+        kind=_kind(tree.get("kind", Kind.SNAPSHOT)),
     )
     if not volumes:
         raise ManifestError("it names no volume")
@@ -157,13 +196,11 @@ def from_json(raw: object) -> Manifest:
 
 def _volume(raw: object) -> VolumeCopy:
     tree = _object(raw, "a volume")
-    labels = tree.get("labels")
-    if not isinstance(labels, Mapping) or not _all_text([*labels, *labels.values()]):
-        raise ManifestError("the labels of a volume are no texts")
     return VolumeCopy(
         name=_text(tree, "name"),
         driver=_text(tree, "driver"),
-        labels=dict(labels),
+        labels=_texts(tree, "labels"),
+        options=_texts({"options": {}, **tree}, "options"),
         service=_text(tree, "service"),
         target=_text(tree, "target"),
         file=_matching(tree, "file", _FILE),
@@ -187,6 +224,20 @@ def _service(raw: object) -> ServiceFact:
         replicas=None if replicas is None else _count(tree, "replicas"),
         exit_codes=tuple(codes),
     )
+
+
+def _secrets(raw: object) -> SecretsFile | None:
+    try:
+        return file_from_json(raw)
+    except PayloadError as error:
+        raise ManifestError(str(error)) from error
+
+
+def _kind(value: object) -> Kind:
+    try:
+        return Kind(str(value))
+    except ValueError as error:
+        raise ManifestError("kind is not what it must be") from error
 
 
 def _object(raw: object, what: str) -> Mapping[str, object]:
@@ -223,5 +274,8 @@ def _count(tree: Mapping[str, object], key: str) -> int:
     return value
 
 
-def _all_text(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
+def _texts(tree: Mapping[str, object], key: str) -> dict[str, str]:
+    value = tree.get(key)
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in [*value, *value.values()]):
+        raise ManifestError(f"the {key} of a volume are no texts")
+    return dict(value)

@@ -42,13 +42,33 @@ def scope_of(stack: Stack, *, node: str, stopping: bool) -> Scope:
             why = _against(stack, source, mount, node)
             if why:
                 refused.append(f"{where} {why}")
-            elif source is not None:
+            elif source is not None and not in_memory(source.volume):
                 found.setdefault(mount.source, source)
             elif mount.kind != "tmpfs":
                 passed.append(f"{where} is not kept: no data of the app's that lasts")
     if not found and not refused:
         refused.append("no service of it mounts a volume")
     return Scope(sources=tuple(found.values()), passed=tuple(passed), refused=tuple(refused))
+
+
+def in_memory(volume: Volume) -> bool:
+    """Whether a volume is a tmpfs: it is empty as soon as nothing runs with it, and nobody's data lasts in it."""
+    return volume.driver == "local" and volume.options.get("type") == "tmpfs"
+
+
+def strange(volume: Volume) -> str:
+    """Why a volume is not one that can be copied and made anew with its options; empty where it can.
+
+    A `size` only limits it. `type`, `o` and `device` make it something else: a share, a disk, a folder of the host.
+    Their values are not shown, for `o` may hold a password.
+    """
+    if volume.driver != "local":
+        return f"has the driver {volume.driver}, which is not read"
+    if in_memory(volume) or not volume.options.keys() - {"size"}:
+        return ""
+    bind = "bind" in volume.options.get("o", "").split(",")
+    kind = "a folder of the host" if bind else f"of type {volume.options.get('type') or 'unknown'}"
+    return f"is {kind} behind the driver local, which is not read"
 
 
 def _source(stack: Stack, service: Service, mount: Mount) -> Source | None:
@@ -61,9 +81,8 @@ def _against(stack: Stack, source: Source | None, mount: Mount, node: str) -> st
     if mount.kind == "volume":
         if source is None:
             return "is not on this node" if mount.source else ""
-        driver = source.volume.driver or mount.driver
-        if driver != "local":
-            return f"has the driver {driver}, which is not read"
+        if why := strange(source.volume):
+            return why
         tasks = stack.tasks_of(source.service)
         return "is on another node" if {t.node_id for t in tasks if t.running} - {node} else ""
     known = mount.kind == "tmpfs" or (mount.kind == "bind" and mount.source in OF_THE_HOST)

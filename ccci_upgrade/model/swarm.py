@@ -3,7 +3,7 @@
 All times are aware UTC datetimes by the Engine's clock, never by ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -134,12 +134,16 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Volume:
-    """One volume; `created` tells it from a namesake made anew, None where the Engine cannot say."""
+    """One volume; `created` tells it from a namesake made anew, None where the Engine cannot say.
+
+    `options` are its driver's: the driver `local` with options can be a share, a disk or a folder of the host.
+    """
 
     name: str
     driver: str
     created: datetime | None
     labels: dict[str, str]
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

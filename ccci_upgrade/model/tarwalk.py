@@ -1,8 +1,12 @@
 """Walks through a tar stream piece by piece: counts what is in it and sees whether it is whole.
 
-Only headers are looked at; content passes by. Formats are those an Engine writes: ustar, PAX and GNU long names.
-An Engine that fails in the middle of an archive may still end its answer in order, so the end mark is asked for.
+Only headers are looked at; content passes by, or to a sink that wants it. Formats are those an Engine writes:
+ustar, PAX and GNU long names. An Engine that fails in the middle of an archive may still end its answer in order,
+so the end mark is asked for.
 """
+
+from dataclasses import dataclass
+from typing import Protocol
 
 BLOCK = 512
 RECORDS_LIMIT = 1024 * 1024
@@ -19,19 +23,44 @@ class TarError(ValueError):
     """The stream is no archive, or one that leads out of its own folder."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One entry's header: `kind` is the type's byte, `header` the block, `records` what PAX and GNU headers add.
+
+    `length` is that of its content, which follows.
+    """
+
+    name: str
+    kind: int
+    length: int
+    header: bytes
+    records: dict[bytes, bytes]
+
+
+class Sink(Protocol):
+    """Who wants to see all that passes."""
+
+    def entry(self, entry: Entry) -> None:
+        """An entry begins; its content follows, before the next one."""
+
+    def content(self, data: memoryview) -> None:
+        """A part of the last entry's content; the memory is only lent."""
+
+
 class TarWalk:
     """Fed a whole stream with `feed`, ended with `finish`. `entries` and `size` (bytes of files) grow meanwhile."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, sink: Sink | None = None) -> None:
         """Expect one folder `root` at the top, and all else below it."""
         self._root = root
+        self._sink = sink
         self._kept = bytearray()
+        self._content = 0
         self._skip = 0
         self._records: bytearray | None = None
         self._records_left = 0
         self._records_kind = 0
-        self._name: str | None = None
-        self._size: int | None = None
+        self._more: dict[bytes, bytes] = {}
         self._zeros = 0
         self.entries = 0
         self.size = 0
@@ -41,9 +70,7 @@ class TarWalk:
         at = 0
         while at < len(piece):
             if self._records is None and not self._kept and self._skip:
-                step = min(self._skip, len(piece) - at)
-                self._skip -= step
-                at += step
+                at += self._pass(memoryview(piece)[at:])
                 continue
             step = min(BLOCK - len(self._kept), len(piece) - at)
             self._kept += piece[at : at + step]
@@ -51,6 +78,15 @@ class TarWalk:
             if len(self._kept) == BLOCK:
                 block, self._kept = bytes(self._kept), bytearray()
                 self._block(block)
+
+    def _pass(self, data: memoryview) -> int:
+        """Let content go by, and what fills its last block; gives how many bytes those were."""
+        step = min(self._skip, len(data))
+        if self._sink is not None and self._content:
+            self._sink.content(data[: min(self._content, step)])
+        self._content = max(0, self._content - step)
+        self._skip -= step
+        return step
 
     def finish(self) -> None:
         """Say that nothing follows; TarError where the archive is not whole."""
@@ -61,7 +97,7 @@ class TarWalk:
 
     def _block(self, block: bytes) -> None:
         if self._records is not None:
-            self._record(block)
+            self._record(block, self._records)
         elif self._zeros >= 2:  # noqa: PLR2004 - the end mark
             if block != _EMPTY:
                 raise TarError("something follows its end")
@@ -73,10 +109,10 @@ class TarWalk:
             self._header(block)
 
     def _header(self, block: bytes) -> None:
-        said = _number(block[148:156])
+        said = number(block[148:156])
         if said != sum(block) - sum(block[148:156]) + 8 * 32:
             raise TarError("the checksum of an entry's header is wrong")
-        kind, size = block[156], _number(block[124:136])
+        kind, size = block[156], number(block[124:136])
         if kind in b"xgLK":
             if size > RECORDS_LIMIT:
                 raise TarError("an entry has a header that is too long")
@@ -86,29 +122,28 @@ class TarWalk:
             return
         if kind not in _PLAIN:
             raise TarError(f"an entry has the unknown type {kind}")
-        name, self._name = self._name, None
-        known, self._size = self._size, None
-        self._entry(name or _name(block))
-        length = (size if known is None else known) if kind in _FILES else 0
+        more, self._more = self._more, {}
+        name = _text(more[b"path"]) if b"path" in more else _name(block)
+        self._entry(name)
+        known = _decimal(more[b"size"]) if b"size" in more else size
+        length = known if kind in _FILES else 0
         self.size += length
-        self._skip = -(-length // BLOCK) * BLOCK
+        self._content, self._skip = length, -(-length // BLOCK) * BLOCK
+        if self._sink is not None:
+            self._sink.entry(Entry(name=name, kind=kind, length=length, header=block, records=more))
 
-    def _record(self, block: bytes) -> None:
-        if self._records is None:
-            return
-        self._records += block[: self._records_left]
+    def _record(self, block: bytes, records: bytearray) -> None:
+        records += block[: self._records_left]
         self._records_left -= min(self._records_left, BLOCK)
         if self._records_left:
             return
-        data, self._records = bytes(self._records), None
+        data, self._records = bytes(records), None
         if self._records_kind == ord("L"):
-            self._name = _text(data.rstrip(b"\0"))
+            self._more[b"path"] = data.rstrip(b"\0")
+        elif self._records_kind == ord("K"):
+            self._more[b"linkpath"] = data.rstrip(b"\0")
         elif self._records_kind == ord("x"):
-            for key, value in _pairs(data):
-                if key == b"path":
-                    self._name = _text(value)
-                elif key == b"size":
-                    self._size = _decimal(value)
+            self._more |= dict(_pairs(data))
 
     def _entry(self, name: str) -> None:
         parts = name.rstrip("/").split("/")
@@ -129,7 +164,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", errors="surrogateescape")
 
 
-def _number(field: bytes) -> int:
+def number(field: bytes) -> int:
+    """A number of a header's field, octal or base 256; TarError where it is none."""
     if field[:1] and field[0] & 0x80:
         return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
     text = field.strip(b" \0")

@@ -91,3 +91,18 @@ OUTCOME_EXIT: dict[Outcome, Exit] = {
     Outcome.SAVED: Exit.OK,
 }
 """Exit codes of outcomes that need no verdict; with one, `TABLE` gives the same."""
+
+UNDOABLE = frozenset(
+    {
+        State.WRONG_VERSION,
+        State.NOT_CONVERGED,
+        State.UNHEALTHY,
+        State.PAUSED,
+        State.MIXED,
+        State.FLAPPING,
+        State.ZERO_REPLICAS,
+        State.DATA_DETACHED,
+        State.DATA_SUSPECT,
+    }
+)
+"""Ends of an upgrade that going back can mend; what somebody else changed is theirs to decide."""

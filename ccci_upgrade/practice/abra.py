@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from ccci_upgrade.practice import acts, habits, lists
+from ccci_upgrade.practice import acts, backups, habits, lists
 from ccci_upgrade.practice.commandline import parse
 from ccci_upgrade.practice.console import Console, FatalError
 from ccci_upgrade.process import end_all
@@ -28,6 +28,8 @@ _ACTS: dict[tuple[str, ...], Callable[[acts.Scene], None]] = {
     ("app", "upgrade"): acts.upgrade,
     ("app", "rollback"): acts.rollback,
     ("app", "undeploy"): acts.undeploy,
+    ("app", "backup", "create"): backups.create,
+    ("app", "backup", "snapshots"): backups.snapshots,
     ("recipe", "fetch"): lists.fetch,
 }
 _LISTS: dict[tuple[str, ...], Callable[[acts.Scene], None]] = {

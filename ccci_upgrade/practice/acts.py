@@ -226,7 +226,7 @@ def _habits_before(scene: Scene) -> None:
     if habits.fail_before:
         raise FatalError("unable to validate recipe: lint error in R008")
     if habits.hang:
-        _hang()
+        hang()
     if habits.noop:
         scene.console.info("nothing to do")
 
@@ -235,12 +235,13 @@ def _habits_after(scene: Scene) -> None:
     if scene.habits.die_after_deploy:
         os.kill(os.getpid(), signal.SIGKILL)
     if scene.habits.hang_after_deploy:
-        _hang()
+        hang()
     if scene.habits.give_up_after is not None:
         time.sleep(scene.habits.give_up_after)
         raise FatalError("deploy timed out")
 
 
-def _hang() -> None:
+def hang() -> None:
+    """Never end."""
     while True:
         time.sleep(3600)

@@ -85,6 +85,8 @@ COMMANDS = (
         flags=(_FORCE, _NO_CHECKS, _NO_DOMAIN),
     ),
     Command(words=("app", "undeploy"), arguments="<domain> [flags]", about="Undeploy an app"),
+    Command(words=("app", "backup", "create"), arguments="<domain> [flags]", about="Create a new snapshot"),
+    Command(words=("app", "backup", "snapshots"), arguments="<domain> [flags]", about="List all snapshots"),
     Command(
         words=("app", "ls"),
         arguments="[flags]",

@@ -56,14 +56,15 @@ class EngineClient:
     ) -> "Answer":
         """Ask the Engine. FatalError with its words for any refusal; with `missing` 404 is an answer."""
         try:
-            answer = self._engine().ask(method, path, query, body=body)
+            answer = self.engine().ask(method, path, query, body=body)
             if answer.status < HTTPStatus.BAD_REQUEST or (missing and answer.status == HTTPStatus.NOT_FOUND):
                 return answer
             raise FatalError(f"{doing}Error response from daemon: {answer.message}")
         except EngineError as error:
             raise FatalError(error.message) from error
 
-    def _engine(self) -> "Engine":
+    def engine(self) -> "Engine":
+        """The Engine itself, opened where it is not."""
         from ccci_upgrade.tools.engine import Engine  # noqa: PLC0415 - start-up time is measured
 
         if not self._opened:

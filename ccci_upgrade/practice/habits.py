@@ -18,6 +18,9 @@ class Habits:
     `hang`, `hang_after_deploy`: never end. `die_after_deploy`: as if killed by the kernel.
     `noise_bytes`: print that much first. `lang`: prose that stands in every line in place of English.
     `secret_leak`: text to print. `ignore_sigint`, `ignore_sigterm`: only a harder signal ends it.
+    `needs_terminal`: `app backup` fails without one (as abra does). `backup_empty`: it stores nothing of the app
+    and says it went well. `backup_conflict`: the container of its hook was just replaced. `backup_json`: backups
+    are listed as restic writes them for programs.
     `prompt`: ask before acting when not told `--no-input` (as abra does); `prompt_anyway`: even then.
     """
 
@@ -34,6 +37,10 @@ class Habits:
     ignore_sigint: bool = False
     ignore_sigterm: bool = False
     delay_before: float = 0.0
+    needs_terminal: bool = True
+    backup_empty: bool = False
+    backup_conflict: bool = False
+    backup_json: bool = False
     prompt: bool = True
     prompt_anyway: bool = False
 

@@ -1,6 +1,6 @@
 """Snapshots on disk: written beside, fsynced, renamed; read back in full before they are believed.
 
-    state_dir/<cluster id>/snapshots/<app>/<snapshot id>/{manifest.json,<n>.tar.gz,verified}
+    state_dir/<cluster id>/snapshots/<app>/<snapshot id>/{manifest.json,<n>.tar.gz,secrets.age,verified}
     state_dir/<cluster id>/snapshots/<app>/.<snapshot id>.partial/     while it is written
 
 Folders are 0700, files 0600. The file `verified` says that the whole was read back once and was good.
@@ -20,8 +20,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from ccci_upgrade.errors import NotReadyError
+from ccci_upgrade.model.keptsecrets import FILE, KeptSecrets, SecretsFile
 from ccci_upgrade.model.snapshot import (
     ROOT,
+    Kind,
     Manifest,
     ManifestError,
     VolumeCopy,
@@ -32,6 +34,7 @@ from ccci_upgrade.model.snapshot import (
 )
 from ccci_upgrade.model.tarwalk import TarError, TarWalk
 from ccci_upgrade.store import files
+from ccci_upgrade.text import decode
 
 LEVEL = 1
 """Of gzip; measured in docs/decisions.md: higher levels cost far more time of downtime than they save in bytes."""
@@ -44,6 +47,8 @@ RESERVE = 64 * 1024 * 1024
 _PARTIAL = ".partial"
 _MANIFEST = "manifest.json"
 _VERIFIED = "verified"
+_SPOILED = "spoiled"
+SPOILED_LIMIT = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +64,10 @@ class Written:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """One snapshot that is there; `problem` says why it cannot be used, then there may be no manifest."""
+    """One snapshot that is there; `problem` says why it cannot be used, then there may be no manifest.
+
+    `spoiled` says why nobody should go back to it though it is whole.
+    """
 
     id: str
     app: str
@@ -67,11 +75,18 @@ class Kept:
     manifest: Manifest | None
     verified: bool
     problem: str = ""
+    spoiled: str = ""
 
     @property
     def good(self) -> bool:
         """Whether it was read back once, and its files still have their lengths."""
         return self.manifest is not None and self.verified and not self.problem
+
+    @property
+    def usable(self) -> bool:
+        """Whether a rollback may choose it by itself: good, taken to go back to, and not spoiled since."""
+        kind = self.manifest.kind if self.manifest else None
+        return self.good and kind is Kind.SNAPSHOT and not self.spoiled
 
 
 class Store:
@@ -121,6 +136,17 @@ class Store:
                 found += [_kept(folder, name) for folder in folders]
         return tuple(sorted(found, key=lambda kept: (kept.id, kept.app)))
 
+    def find(self, snapshot: str) -> Kept | None:
+        """The one of that id."""
+        return next((kept for kept in self.listed() if kept.id == snapshot), None)
+
+    def spoil(self, kept: Kept, why: str) -> None:
+        """Mark one that is whole and must not be gone back to: somebody changed the app behind it."""
+        try:
+            files.replace(kept.folder / _SPOILED, why.encode(errors="backslashreplace")[:SPOILED_LIMIT])
+        except OSError as error:
+            raise _unwritable(kept.folder, error) from error
+
     def remove(self, kept: Kept) -> None:
         """Take one away: first out of the list, then its bytes."""
         away = kept.folder.with_name(f".{kept.id}{_PARTIAL}")
@@ -164,6 +190,22 @@ class Writing:
             file=path.name, sha256=digest.hexdigest(), compressed=length, size=walk.size, entries=walk.entries
         )
 
+    def secrets(self, kept: KeptSecrets, data: bytes, recipients: tuple[str, ...]) -> SecretsFile:
+        """Put in the app's secrets, encrypted already; gives what the manifest must say of them."""
+        path = self.partial / FILE
+        try:
+            files.replace(path, data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        return SecretsFile(
+            file=FILE,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            names=tuple(each.swarm_name for each in kept.secrets),
+            unread=kept.unread,
+            recipients=recipients,
+        )
+
     def seal(self, manifest: Manifest) -> Manifest:
         """Put the manifest in and give the whole its name; from then on it is listed. Gives the manifest."""
         text = json.dumps(to_json(manifest), indent=2, ensure_ascii=True)
@@ -197,6 +239,8 @@ def verify(kept: Kept) -> tuple[str, ...]:
     if kept.manifest is None:
         return (kept.problem,)
     problems = tuple(problem for volume in kept.manifest.volumes for problem in _checked(kept.folder, volume))
+    if kept.manifest.secrets is not None:
+        problems += tuple(_read_secrets(kept.folder, kept.manifest.secrets)[1])
     mark = kept.folder / _VERIFIED
     try:
         if problems:
@@ -208,14 +252,59 @@ def verify(kept: Kept) -> tuple[str, ...]:
     return problems
 
 
+def read_secrets(kept: Kept) -> bytes:
+    """The encrypted secrets of a snapshot, as they were written; NotReadyError where there are none, or others."""
+    about = kept.manifest.secrets if kept.manifest else None
+    if about is None:
+        raise NotReadyError(
+            f"the snapshot {kept.id} holds no secrets",
+            hint=kept.problem or "they were not kept when it was taken",
+            code="no-secrets",
+        )
+    data, problems = _read_secrets(kept.folder, about)
+    if problems:
+        raise NotReadyError(
+            f"the secrets of snapshot {kept.id} cannot be used: {'; '.join(problems)}",
+            code="snapshot-damaged",
+        )
+    return data
+
+
+def opened(kept: Kept, volume: VolumeCopy) -> Iterator[bytes]:
+    """One volume's archive, uncompressed, in pieces; memory stays that of one.
+
+    The checksum is known at the end only: NotReadyError `snapshot-damaged` there at the latest, so that whoever takes
+    the pieces must not believe them before the last one came. `verify` first, where that matters.
+    """
+    digest, expand = hashlib.sha256(), zlib.decompressobj(wbits=31)
+    try:
+        with _opened(kept.folder / volume.file) as file:
+            while data := file.read(PIECE):
+                digest.update(data)
+                while data and not expand.eof:
+                    if piece := expand.decompress(data, PIECE):
+                        yield piece
+                    data = expand.unconsumed_tail
+    except OSError as error:
+        raise _damaged(kept, volume, error.strerror or str(error)) from error
+    except zlib.error as error:
+        raise _damaged(kept, volume, str(error)) from error
+    if digest.hexdigest() != volume.sha256 or not expand.eof:
+        raise _damaged(kept, volume, "its checksum is not the manifest's")
+
+
 def to_remove(snapshots: Iterable[Kept], *, keep: int, needed: frozenset[str]) -> tuple[Kept, ...]:
-    """What may go so that `keep` of each app stay: never the newest good one, never one that is `needed`."""
+    """What may go so that `keep` of each app stay: never the newest good one, never one that is `needed`.
+
+    A failed state is neither counted nor taken: it stays until somebody drops it by its id.
+    """
     by_app: dict[str, list[Kept]] = {}
     for kept in sorted(snapshots, key=lambda each: each.id, reverse=True):
-        by_app.setdefault(kept.app, []).append(kept)
+        if kept.manifest is None or kept.manifest.kind is Kind.SNAPSHOT:
+            by_app.setdefault(kept.app, []).append(kept)
     found: list[Kept] = []
     for each in by_app.values():
-        last_good = next((kept for kept in each if kept.good), None)
+        last_good = next((kept for kept in each if kept.usable), None)
         found += [kept for kept in each[keep:] if kept is not last_good and kept.id not in needed]
     return tuple(sorted(found, key=lambda kept: kept.id))
 
@@ -258,6 +347,20 @@ def _checked(folder: Path, volume: VolumeCopy) -> Iterator[str]:
         )
 
 
+def _read_secrets(folder: Path, about: SecretsFile) -> tuple[bytes, list[str]]:
+    """The file and what is wrong with it; never more than the manifest says is held."""
+    try:
+        with _opened(folder / about.file) as file:
+            data = file.read(about.size + 1)
+    except OSError as error:
+        return b"", [f"{about.file}: {error.strerror or error}"]
+    if len(data) != about.size:
+        return b"", [f"{about.file}: it has not {about.size} bytes"]
+    if hashlib.sha256(data).hexdigest() != about.sha256:
+        return b"", [f"{about.file}: its checksum is not the manifest's"]
+    return data, []
+
+
 def _kept(folder: Path, app: str) -> Kept:
     verified = (folder / _VERIFIED).exists()
     try:
@@ -270,22 +373,43 @@ def _kept(folder: Path, app: str) -> Kept:
     except (ValueError, RecursionError) as error:
         said = f"{_MANIFEST} cannot be used: {error}"
         return Kept(id=folder.name, app=app, folder=folder, manifest=None, verified=False, problem=said)
-    problem = next(iter(_misfits(folder, manifest)), "")
-    return Kept(id=manifest.id, app=app, folder=folder, manifest=manifest, verified=verified, problem=problem)
+    problem = _misfit(folder, manifest)
+    return Kept(
+        id=manifest.id,
+        app=app,
+        folder=folder,
+        manifest=manifest,
+        verified=verified,
+        problem=problem,
+        spoiled=_spoiled(folder / _SPOILED),
+    )
 
 
-def _misfits(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What a glance at the files shows, without reading them."""
-    for volume in manifest.volumes:
+def _spoiled(path: Path) -> str:
+    try:
+        with _opened(path) as file:
+            return decode(file.read(SPOILED_LIMIT)) or "no reason is given"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{_SPOILED} cannot be read: {error.strerror or error}"
+
+
+def _misfit(folder: Path, manifest: Manifest) -> str:
+    """The first thing that a glance at the files shows, without reading them; empty where all fit."""
+    lengths = [(volume.file, volume.compressed) for volume in manifest.volumes]
+    if manifest.secrets is not None:
+        lengths.append((manifest.secrets.file, manifest.secrets.size))
+    for name, length in lengths:
         try:
-            found = (folder / volume.file).lstat()
+            found = (folder / name).lstat()
         except OSError as error:
-            yield f"{volume.file}: {error.strerror or error}"
-            continue
+            return f"{name}: {error.strerror or error}"
         if not stat.S_ISREG(found.st_mode):
-            yield f"{volume.file}: it is no plain file"
-        elif found.st_size != volume.compressed:
-            yield f"{volume.file}: {found.st_size} bytes, not {volume.compressed}"
+            return f"{name}: it is no plain file"
+        if found.st_size != length:
+            return f"{name}: {found.st_size} bytes, not {length}"
+    return ""
 
 
 def _manifest(path: Path) -> Manifest:
@@ -308,6 +432,14 @@ def _opened(path: Path) -> BufferedReader:
 
 def _private(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _damaged(kept: Kept, volume: VolumeCopy, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"the snapshot {kept.id} of {kept.app} is damaged: {volume.file}: {why}",
+        hint="`ccci-upgrade snapshot list` shows the others",
+        code="snapshot-damaged",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> NotReadyError:

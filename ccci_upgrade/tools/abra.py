@@ -9,43 +9,31 @@ import fcntl
 import os
 import re
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccci_upgrade import clock, process
 from ccci_upgrade.errors import LockedError, NotReadyError
-from ccci_upgrade.text import decode, tame, tame_line
+from ccci_upgrade.model.version import RecipeVersion
+from ccci_upgrade.text import decode, tame_line
+from ccci_upgrade.tools.shown import TAIL, ActResult, ShownChild
 
 if TYPE_CHECKING:
     from ccci_upgrade.model.facts import AbraInfo
     from ccci_upgrade.redact import Masker
 
+__all__ = ["LOCK", "TAIL", "Abra", "Act", "ActResult"]
+
 LOCK = "ccci-upgrade.lock"
 """In `ABRA_DIR`, held by us and inherited by abra: an abra that outlives us still holds it."""
 
-TAIL = 20
-"""Lines of abra's output kept for a failed run's evidence."""
-
 _HELP_SECONDS = 10.0
-_NEEDED = {"app upgrade": ("--no-input",), "app deploy": ("--no-input", "--force")}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ActResult:
-    """How an abra ended: `code` is negative for a signal; `tail` its last lines, tamed and masked."""
-
-    argv: tuple[str, ...]
-    code: int
-    seconds: float
-    timed_out: bool
-    signals: int
-    tail: tuple[str, ...]
-    output: Path | None
+_NEEDED = {
+    "app upgrade": ("--no-input",),
+    "app rollback": ("--no-input",),
+    "app deploy": ("--no-input", "--force"),
+}
 
 
 class Abra:
@@ -74,10 +62,42 @@ class Abra:
         shown = tame_line(word.group() if word else "unknown")
         return AbraInfo(path=path, version=shown, unread=tuple(unread), missing=tuple(missing))
 
+    def backup_unread(self) -> tuple[str, ...]:
+        """Commands of a backup that this abra's help does not show: it may not have them."""
+        return tuple(
+            f"abra {command}"
+            for command in ("app backup create", "app backup snapshots")
+            if not re.search(rf"abra {command}\b", self._words(*command.split(), "--help"))
+        )
+
     @staticmethod
-    def upgrade_argv(domain: str, version: str) -> tuple[str, ...]:
-        """The arguments of `abra app upgrade` for exactly one version."""
+    def upgrade_argv(domain: str, version: str, *, live: str | None) -> tuple[str, ...]:
+        """The arguments that lead to exactly one version; `app upgrade` refuses one that is `live` in part already."""
+        if live == version:
+            return ("app", "deploy", domain, version, "--force", "--no-input")
         return ("app", "upgrade", domain, version, "--no-input")
+
+    @staticmethod
+    def back_argv(domain: str, version: str, *, live: str | None) -> tuple[str, ...]:
+        """The arguments that lead to an older version, or to `live` itself once more.
+
+        `app rollback` refuses what is no downgrade: where Swarm itself went back, and towards a newer version,
+        only `app deploy --force` acts.
+        """
+        now, wanted = RecipeVersion.parse(live or ""), RecipeVersion.parse(version)
+        if now is not None and wanted is not None and wanted < now:
+            return ("app", "rollback", domain, version, "--no-input")
+        return ("app", "deploy", domain, version, "--force", "--no-input")
+
+    @staticmethod
+    def backup_argv(domain: str) -> tuple[str, ...]:
+        """The arguments of `abra app backup create`; it needs a terminal."""
+        return ("app", "backup", "create", domain, "--no-input")
+
+    @staticmethod
+    def backups_argv(domain: str) -> tuple[str, ...]:
+        """The arguments that list an app's backups; it needs a terminal."""
+        return ("app", "backup", "snapshots", domain, "--no-input")
 
     @contextlib.contextmanager
     def alone(self, *, seconds: float) -> Iterator[int]:
@@ -105,9 +125,21 @@ class Abra:
         show: Callable[[str], None],
         log: Path,
         masker: "Masker",
+        pty: bool = False,
     ) -> "Act":
-        """Start an act; its raw output goes, masked, to `log`, and line by line to `show`."""
-        return Act((self._found(), *arguments), self.abra_dir, lock=lock, show=show, log=log, masker=masker)
+        """Start an act; its raw output goes, masked, to `log`, and line by line to `show`.
+
+        `pty` gives it a terminal of its own, at which nobody types.
+        """
+        return Act(
+            (self._found(), *arguments),
+            self.abra_dir,
+            lock=lock,
+            show=show,
+            log=log,
+            masker=masker,
+            pty=pty,
+        )
 
     def _wait_for_lock(self, handle: int, seconds: float) -> None:
         deadline = clock.ticks() + seconds
@@ -144,18 +176,7 @@ class Abra:
         return decode(done.out[:200_000]) + decode(done.err[:200_000])
 
 
-def _opened(log: Path) -> FileIO:
-    try:
-        return log.open("wb", buffering=0)
-    except OSError as error:
-        raise NotReadyError(
-            f"cannot write abra's output to `{log}`: {error.strerror}",
-            hint="nothing was changed; free space, or set `state_dir` in ccci-upgrade.toml",
-            code="journal",
-        ) from error
-
-
-class Act:
+class Act(ShownChild):
     """A running abra."""
 
     def __init__(
@@ -167,80 +188,18 @@ class Act:
         show: Callable[[str], None],
         log: Path,
         masker: "Masker",
+        pty: bool = False,
     ) -> None:
-        """Start it in its own process group, without a terminal, from a folder that holds no `abra.yml`."""
-        self.argv = argv
-        self.signals = 0
-        self._started = clock.ticks()
-        self._show = show
-        self._log_path = log
-        self._log = _opened(log)
-        self._writing = threading.Lock()
-        self._ended = False
-        self._masked = masker.stream()
-        self._pending = b""
-        self._tail: list[str] = []
+        """Start it in its own process group, from a folder that holds no `abra.yml`."""
         env = {"ABRA_DIR": str(abra_dir), "NO_COLOR": "1", "TERM": "dumb"}
-        try:
-            self._child = process.Child(argv, sink=self._take, env=env, cwd=Path("/"), inherit=(lock,))
-        except (OSError, ValueError) as error:
-            self._log.close()
-            said = error.strerror if isinstance(error, OSError) else None
-            raise NotReadyError(f"cannot start `{argv[0]}`: {said or error}", code="no-abra") from error
-
-    def running(self) -> bool:
-        """Whether it has not ended yet."""
-        return self._child.poll() is None
-
-    def press(self) -> str:
-        """Pass on one more Ctrl-C: interrupt, then terminate, then kill. Says which."""
-        ladder = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-        number = ladder[min(self.signals, len(ladder) - 1)]
-        self.signals += 1
-        self._child.signal(number)
-        return number.name
-
-    def end(self) -> None:
-        """End it for good: the budget is used up."""
-        for number, patience in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
-            self._child.signal(number)
-            deadline = clock.ticks() + patience
-            while self.running() and clock.ticks() < deadline:
-                clock.sleep(0.05)
-
-    def result(self, *, timed_out: bool) -> ActResult:
-        """Collect it once it ended."""
-        self._child.finish(2.0)
-        with self._writing:  # a grandchild may still hold the pipes and print
-            self._write(self._masked.flush(), last=True)
-            self._log.close()
-            self._ended = True
-        code = self._child.poll()
-        return ActResult(
-            argv=("abra", *self.argv[1:]),
-            code=code if code is not None else -signal.SIGKILL,
-            seconds=clock.ticks() - self._started,
-            timed_out=timed_out,
-            signals=self.signals,
-            tail=tuple(self._tail),
-            output=self._log_path,
+        super().__init__(
+            argv,
+            called=("abra", *argv[1:]),
+            env=env,
+            inherit=(lock,),
+            show=show,
+            log=log,
+            masker=masker,
+            code="no-abra",
+            pty=pty,
         )
-
-    def _take(self, chunk: bytes) -> None:
-        with self._writing:
-            if not self._ended:
-                self._write(self._masked.feed(chunk), last=False)
-
-    def _write(self, data: bytes, *, last: bool) -> None:
-        if data:
-            with contextlib.suppress(OSError):  # a full disk must not stop the reading: abra would block
-                self._log.write(data)
-        *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
-        if last or len(self._pending) > 8192:  # noqa: PLR2004 - a line without end is shown in pieces
-            lines.append(self._pending)
-            self._pending = b""
-        for line in lines:
-            text = tame(decode(line)).rstrip()
-            if text:
-                self._tail = [*self._tail[-(TAIL - 1) :], text]
-                self._show(text)

@@ -9,7 +9,7 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, urlencode
@@ -180,25 +180,61 @@ class Engine:
         path: str,
         query: Mapping[str, Json] | None = None,
         *,
+        method: str = "GET",
+        body: Json = None,
         seconds: float,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """Get a long answer in pieces, on a connection of its own; never more than one piece in memory.
 
         `seconds` bounds the silence between two pieces. Unlike `lines` it raises where it was cancelled or broke
         off: a part of an archive must not pass for the whole.
         """
         connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
+        request = _Request(method, self._query(path, query), body, {})
         try:
-            response = self._send(connection, _Request("GET", self._query(path, query), None, {}))
-            if response.status >= http.HTTPStatus.BAD_REQUEST:
-                _accept("GET", path, Answer(response.status, response.read(BODY_LIMIT), path))
-            while piece := response.read(STREAM_PIECE):
-                yield piece
-        except CancelledError:
-            raise EngineError(f"reading {path} was cancelled", code="engine-cancelled") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable("GET", path, error) from error
+            with self._exact(method, path):
+                response = self._send(connection, request)
+            with response:  # one without a length took the connection along: closing that would not be enough
+                if response.status >= http.HTTPStatus.BAD_REQUEST:
+                    said = self._piece(response, method, path, BODY_LIMIT)
+                    _accept(method, path, Answer(response.status, said, path))
+                while piece := self._piece(response, method, path):
+                    yield piece
+        finally:
+            connection.close()
+
+    def put(
+        self,
+        path: str,
+        query: Mapping[str, Json] | None,
+        pieces: Iterable[bytes],
+        *,
+        seconds: float,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Send a long body in pieces, on a connection of its own; never more than one piece in memory.
+
+        `seconds` bounds the silence in which the Engine takes nothing, and that before its answer. An Engine that
+        refuses may say so in the middle of the body: its words are the EngineError's. What `pieces` raises is
+        raised, and the body is then never ended in order: a part of an archive must not pass for the whole.
+        """
+        connection = UnixConnection(self._socket(), timeout=seconds, cancelled=cancelled)
+        try:
+            with self._exact("PUT", path):
+                self._ping(connection)
+                connection.putrequest("PUT", f"{self._prefix}{self._query(path, query)}")
+                connection.putheader("Content-Type", "application/x-tar")
+                connection.putheader("Transfer-Encoding", "chunked")
+                connection.endheaders()
+            whole = all(self._sent(connection, piece, path) for piece in pieces)
+            with self._exact("PUT", path):
+                if whole:
+                    connection.send_piece(b"")
+                response = connection.getresponse()
+                _accept("PUT", path, Answer(response.status, response.read(BODY_LIMIT), path))
+            if not whole:
+                raise EngineError(f"the Docker Engine ended PUT {path} before it had taken everything")
         finally:
             connection.close()
 
@@ -228,16 +264,40 @@ class Engine:
         return Answer(response.status, b"".join(pieces), f"{request.method} {request.target}")
 
     def _send(self, connection: http.client.HTTPConnection, request: "_Request") -> http.client.HTTPResponse:
-        if self._prefix is None:
-            connection.request("GET", "/_ping")
-            pong = connection.getresponse()
-            pong.read(4096)
-            self._prefix = _prefix(pong.headers.get("Api-Version", ""))
+        self._ping(connection)
         data = None if request.body is None else json.dumps(request.body).encode()
         headers = {"Content-Type": "application/json"} if data is not None else {}
         target = f"{self._prefix}{request.target}"
         connection.request(request.method, target, body=data, headers=headers | dict(request.headers))
         return connection.getresponse()
+
+    def _ping(self, connection: http.client.HTTPConnection) -> None:
+        """Ask for the version of the API, once for each Engine."""
+        if self._prefix is None:
+            connection.request("GET", "/_ping")
+            pong = connection.getresponse()
+            pong.read(4096)
+            self._prefix = _prefix(pong.headers.get("Api-Version", ""))
+
+    def _piece(
+        self, response: http.client.HTTPResponse, method: str, path: str, size: int = STREAM_PIECE
+    ) -> bytes:
+        with self._exact(method, path):
+            return response.read(size)
+
+    def _sent(self, connection: UnixConnection, piece: bytes, path: str) -> bool:
+        with self._exact("PUT", path):
+            return not piece or connection.send_piece(piece)  # an empty chunk would be the end
+
+    @contextlib.contextmanager
+    def _exact(self, method: str, path: str) -> Iterator[None]:
+        """Name what the connection raises as this Engine's error."""
+        try:
+            yield
+        except CancelledError:
+            raise EngineError(f"{method} {path} was cancelled", code="engine-cancelled") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(method, path, error) from error
 
     def _socket(self) -> Path:
         return self._at if isinstance(self._at, Path) else self._at.socket()

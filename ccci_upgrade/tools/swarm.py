@@ -187,6 +187,7 @@ class Swarm:
                 driver=driver,
                 created=clock.parse_stamp(_text(raw, "CreatedAt")) if known else None,
                 labels=_labels(raw.get("Labels")),
+                options=_labels(raw.get("Options")),
             )
 
     def _network_name(self, target: str) -> str:

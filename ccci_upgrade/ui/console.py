@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from rich.console import Console
 
     from ccci_upgrade.errors import CcciError
+    from ccci_upgrade.model.card import Card
     from ccci_upgrade.model.plan import Plan
     from ccci_upgrade.model.run import Run
     from ccci_upgrade.ui.layout import Block
@@ -128,6 +129,12 @@ class Terminal:
             self._say(f"  {text}")
         if error.hint:
             self._say(error.hint, word="hint: ", word_style="bold")
+
+    def card(self, card: Card) -> None:
+        """Show what it takes to go back; it belongs to the run, not to the results."""
+        from ccci_upgrade.ui.screens import card_screen  # noqa: PLC0415 - start-up time is measured
+
+        self._print(self._err, card_screen(card))
 
     def verdict(self, run: Run) -> None:
         """Show how a run ended."""

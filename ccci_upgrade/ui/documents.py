@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.flows.history import under_way
+from ccci_upgrade.model.openrun import Situation, commands_of, read_open
 from ccci_upgrade.model.run import Run, to_json
 from ccci_upgrade.ui.envelope import plan_json
 
@@ -12,10 +13,11 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from collections.abc import Iterable
 
     from ccci_upgrade.flows.doctor import Check
+    from ccci_upgrade.flows.gates import Result
     from ccci_upgrade.flows.health import Health
     from ccci_upgrade.flows.notes import AppNotes
-    from ccci_upgrade.flows.status import Status
-    from ccci_upgrade.flows.upgrade import Result
+    from ccci_upgrade.flows.status import ServerLease, Status
+    from ccci_upgrade.model.memory import LastGood
 
 
 def status(found: Status) -> dict[str, object]:
@@ -33,13 +35,17 @@ def status(found: Status) -> dict[str, object]:
             "state": row.state,
             "chaos": row.chaos,
             "last_run": to_json(row.last_run) if row.last_run else None,
+            "last_good": _good(row.last_good),
+            "back_to": _good(row.back_to),
+            "recorded": row.recorded,
             "problem": row.problem or None,
         }
         for row in found.apps
     ]
     return {
         "apps": apps,
-        "open_runs": [_open_run(run) for run in found.open_runs],
+        "leases": [_lease(each) for each in found.leases],
+        "open_runs": [_open_run(run, found.situations.get(run.run_id)) for run in found.open_runs],
         "damaged_lines": found.damaged,
     }
 
@@ -106,10 +112,36 @@ def doctor(checks: Iterable[Check]) -> dict[str, object]:
     }
 
 
-def _open_run(run: Run) -> dict[str, object]:
-    phase = run.phases[-1].name if run.phases else "opened"
+def _good(good: LastGood | None) -> dict[str, object] | None:
+    if good is None:
+        return None
+    return {
+        "version": good.version,
+        "recorded": good.recorded,
+        "operator": good.operator,
+        "host": good.host,
+        "run_id": good.run_id,
+        "snapshot": good.snapshot,
+        "snapshot_host": good.snapshot_host or None,
+        "rollback_seconds": good.rollback_seconds,
+    }
+
+
+def _lease(each: ServerLease) -> dict[str, object]:
+    seen = each.standing
+    return {
+        "server": each.server,
+        "state": seen.state.value if seen else "unknown",
+        "holder": seen.claim.line if seen and seen.claim else None,
+        "why": (seen.why or None) if seen else None,
+    }
+
+
+def _open_run(run: Run, found: Situation | None) -> dict[str, object]:
     return to_json(run) | {
-        "phase": phase,
+        "phase": read_open(run).phase,
         "under_way": under_way(run),
-        "what_can_be_done": [f"ccci-upgrade health {run.app}"],
+        "now": list(found.now) if found else [],
+        "stopped": list(found.down) if found else [],
+        "what_can_be_done": commands_of(found) if found else [f"ccci-upgrade health {run.app}"],
     }

@@ -61,6 +61,13 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "notes_found": plan.notes_found,
         "notes_total": len(plan.notes),
         "findings": [finding_json(f) for f in plan.findings],
+        "protection": {
+            "way": plan.protection.protect.value,
+            "size": plan.protection.size,
+            "unknown": list(plan.protection.unknown),
+            "seconds_down": round(plan.protection.seconds) if plan.protection.stops else 0,
+            "remote": plan.protection.remote,
+        },
         "holds": list(plan.holds),
         "acknowledged": sorted(plan.acknowledged),
         "facts": plan.fingerprints,

@@ -9,6 +9,7 @@ import termios
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.errors import DeclinedError, TerminalError
+from ccci_upgrade.model.openrun import Way
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.console import Terminal
 from ccci_upgrade.ui.streams import ERR
@@ -20,9 +21,17 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from prompt_toolkit.output import Output
     from questionary import Question, Style
 
+    from ccci_upgrade.model.card import Card
     from ccci_upgrade.model.finding import Finding
+    from ccci_upgrade.model.openrun import Situation
     from ccci_upgrade.model.plan import Plan
     from ccci_upgrade.ui.layout import Line
+
+
+TRIES = 3
+"""How often a new passphrase is asked for before it is given up."""
+
+SHORTEST_PASSPHRASE = 10
 
 
 class Nobody:
@@ -39,10 +48,25 @@ class Nobody:
         """The command line named the app; holds were dealt with before."""
         return not plan.holds
 
+    def undo(self, card: Card) -> bool:
+        """Nobody decides: the rule without a terminal does."""
+        return card.snapshot is not None
+
+    def end(self, found: Situation) -> Way | None:
+        """Nobody can say."""
+        del found
+        return None
+
     def release(self, holder: str) -> bool:
         """Nobody said so."""
         del holder
         return False
+
+    def new_passphrase(self, app: str) -> None:
+        """Nobody types one."""
+
+    def passphrase(self, what: str) -> None:
+        """Nobody types one."""
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Nobody can choose."""
@@ -85,15 +109,38 @@ class Person:
 
     def confirm(self, plan: Plan) -> bool:
         """Ask whether to upgrade now; y must be followed by Enter."""
+        step = f"{tame_line(plan.from_version or 'unknown')} → {tame_line(plan.to_version or '')}"
+        verb = "upgrade" if plan.command == "upgrade" else "take back"
+        return _yes(f"{verb} {tame_line(plan.app)} {step} now?")
+
+    def undo(self, card: Card) -> bool:
+        """Ask whether to go back, after the card was shown once more."""
+        from ccci_upgrade.ui.screens import card_screen  # noqa: PLC0415 - start-up time is measured
+
+        self._terminal.show_beside(card_screen(card))
+        return _yes(f"go back to {tame_line(card.version)} now?")
+
+    def end(self, found: Situation) -> Way | None:
+        """Show what an open run had done and what is true now, and offer the ways to end it."""
         import questionary  # noqa: PLC0415 - start-up time is measured
 
-        step = f"{tame_line(plan.from_version or 'unknown')} → {tame_line(plan.to_version or '')}"
-        text = f"upgrade {tame_line(plan.app)} {step} now?"
+        from ccci_upgrade.ui.screens import open_run_screen  # noqa: PLC0415 - start-up time is measured
+
+        self._terminal.show_beside(open_run_screen(found))
+        words = {
+            Way.RESUME: "go on with it",
+            Way.UNDO: "take it back",
+            Way.ACCEPT: "record what is there as its end",
+        }
+        choices = [questionary.Choice(words[way], value=way) for way in found.ways]
+        choices.append(questionary.Choice("leave it for now", value="leave"))
         with _ends() as (source, output):
-            question = questionary.confirm(
-                text, default=False, auto_enter=False, style=_style(), input=source, output=output
+            question = questionary.select(
+                "how does it end?", choices, instruction=" ", style=_style(), input=source, output=output
             )
-            return _ask(question) is True
+            _stop_at_end_of_input(question)
+            chosen = _ask(question)
+        return chosen if isinstance(chosen, Way) else None
 
     def release(self, holder: str) -> bool:
         """Have the holder's name typed: what it says was shown before."""
@@ -104,6 +151,32 @@ class Person:
             question = questionary.text("the holder's name:", style=_style(), input=source, output=output)
             answer = _ask(question)
         return isinstance(answer, str) and answer.strip() == holder
+
+    def new_passphrase(self, app: str) -> str | None:
+        """Have a passphrase typed twice, for an app's secrets; None where nothing is typed: they are not kept."""
+        self._terminal.show_beside(
+            _sentence(
+                f"the secrets of {tame_line(app)} can be kept with its snapshot, encrypted with a passphrase; "
+                "without one (press Enter) they are not kept"
+            )
+        )
+        for _ in range(TRIES):
+            first = _hidden("passphrase:")
+            if not first:
+                return None
+            if len(first) < SHORTEST_PASSPHRASE:
+                said = f"at least {SHORTEST_PASSPHRASE} characters, for whoever has the file can try them all"
+                self._terminal.show_beside(_sentence(said))
+            elif first == _hidden("the same again:"):
+                return first
+            else:
+                self._terminal.show_beside(_sentence("the two are not the same"))
+        raise DeclinedError("no passphrase was typed twice the same; nothing was changed")
+
+    def passphrase(self, what: str) -> str | None:
+        """Have a passphrase typed that was set before."""
+        self._terminal.show_beside(_sentence(f"a passphrase opens {tame_line(what)}"))
+        return _hidden("passphrase:")
 
     def choose(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """A menu of the apps that have something newer."""
@@ -120,6 +193,16 @@ class Person:
         if not isinstance(chosen, list) or not chosen:
             raise DeclinedError("no app was chosen; nothing was changed")
         return tuple(chosen)
+
+
+def _hidden(text: str) -> str | None:
+    """Ask for what must not be seen; None after Ctrl-C and Ctrl-D."""
+    import questionary  # noqa: PLC0415 - start-up time is measured
+
+    with _ends() as (source, output):
+        question = questionary.password(text, style=_style(), input=source, output=output)
+        answer = _ask(question)
+    return answer if isinstance(answer, str) else None
 
 
 def prompter(terminal: Terminal, *, no_input: bool) -> Nobody | Person:
@@ -187,6 +270,17 @@ def _stop_at_end_of_input(question: Question) -> None:
 
     own = question.application.key_bindings
     question.application.key_bindings = merge_key_bindings([own, bindings] if own else [bindings])
+
+
+def _yes(text: str) -> bool:
+    """Ask a question whose default is no."""
+    import questionary  # noqa: PLC0415 - start-up time is measured
+
+    with _ends() as (source, output):
+        question = questionary.confirm(
+            text, default=False, auto_enter=False, style=_style(), input=source, output=output
+        )
+        return _ask(question) is True
 
 
 def _sentence(text: str) -> list[Line]:

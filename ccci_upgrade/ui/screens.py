@@ -8,13 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import Note, fold
+from ccci_upgrade.model.openrun import Situation
 from ccci_upgrade.model.plan import ImageJump, Plan
-from ccci_upgrade.model.run import Run
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect
+from ccci_upgrade.model.run import UPGRADE, Run
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.model.version import Bump
-from ccci_upgrade.text import tame, tame_line
+from ccci_upgrade.text import in_words, tame, tame_line
 from ccci_upgrade.ui.layout import Block, Line
 
 SEVERITY = {
@@ -74,7 +77,9 @@ def plan_screen(plan: Plan) -> Iterator[Block]:
     yield _title(plan)
     if plan.to_version is None:
         yield line("up to date: no newer version", "green", 2)
-    yield from _images(plan.images)
+    yield from _images(plan.images, forward=plan.command == UPGRADE)
+    if plan.to_version is not None and plan.command == UPGRADE:
+        yield from _data(plan)
     if plan.notes:
         yield Line()
         yield from notes_screen(plan.notes)
@@ -141,6 +146,25 @@ def notes_screen(notes: Sequence[Note]) -> Iterator[Block]:
             yield line(f"{note.version}: {note.problem}", "magenta", 2)
 
 
+def card_screen(card: Card) -> Iterator[Block]:
+    """What it takes to go back."""
+    yield line(f"To go back to {card.version}:", "bold", 2)
+    for service, image in card.images.items():
+        yield line(f"{service}  {image}", "", 4)
+    if card.snapshot is not None:
+        what = "is put back with it" if card.restores else "is kept, and not put back unasked"
+        yield line(f"data: snapshot {card.snapshot} {what}", "", 4)
+    elif card.restores:
+        yield line(
+            "data: this run took no snapshot; only an older one of that version can be put back", "magenta", 4
+        )
+    else:
+        yield line("data: none to put back", "", 4)
+    if card.seconds is not None:
+        yield line(f"it took {card.seconds:.0f} s the last time", "", 4)
+    yield command(card.command, 4)
+
+
 def run_screen(run: Run) -> Iterator[Block]:
     """How a run ended, why, and what to type next."""
     outcome = run.outcome or Outcome.FAILED
@@ -151,9 +175,7 @@ def run_screen(run: Run) -> Iterator[Block]:
         head.append(f"  ({run.verdict.state.value})")
     yield Line()
     yield Line(text=head, hang=2)
-    if run.verdict is not None:
-        for evidence in run.verdict.evidence:
-            yield line(evidence.text, "", 2)
+    yield from _evidence(run)
     for notice in run.notices:
         yield line(notice, "", 2)
     if run.logs:
@@ -167,6 +189,33 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line("what to type next:", "bold", 2)
         for typed in run.next_steps:
             yield command(typed, 4)
+
+
+def _evidence(run: Run) -> Iterator[Block]:
+    """The proofs of both verdicts, and what is kept of the state that was replaced."""
+    for evidence in run.verdict.evidence if run.verdict else ():
+        # Before a way back all of it was on the screen already: what abra printed is not repeated.
+        if run.undo is None or not evidence.text.startswith("abra: "):
+            yield line(evidence.text, "", 2)
+    if run.undo is not None:
+        yield line(f"and back to {run.from_version} ({run.undo.state.value}):", "bold", 2)
+        for evidence in run.undo.evidence:
+            yield line(evidence.text, "", 2)
+    if run.failed_state is not None:
+        yield line(f"the state that was replaced is kept as snapshot {run.failed_state}", "", 2)
+
+
+def open_run_screen(found: Situation) -> Iterator[Block]:
+    """A run that never ended: what it was, where it was, and what is true now."""
+    run = found.open.run
+    yield Line()
+    yield line(f"{run.app}: run {run.run_id} never ended", "bold")
+    yield line(
+        f"{run.command} {versions(run.from_version, run.to_version)}, by {run.operator} on {run.host}", "", 2
+    )
+    yield line(f"it was at `{found.open.phase}`; now:", "", 2)
+    for text in found.now:
+        yield line(text, "", 4)
 
 
 def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
@@ -198,17 +247,42 @@ def refusals(runs: Sequence[Run], plans: Sequence[Plan]) -> Iterator[Block]:
 def _title(plan: Plan) -> Line:
     title = Text(tame_line(plan.app), style="bold")
     title = Text().append_text(title).append(f"  {step(plan.from_version, plan.to_version)}")
-    if plan.to_version is not None:
+    if plan.command != UPGRADE:
+        title.append(f"  {plan.command}", style="bold")
+    elif plan.to_version is not None:
         title.append(f"  {plan.bump.value}", style=BUMP_STYLE.get(plan.bump, ""))
     title.append(f"  on {tame_line(plan.server)}", style="dim")
     return Line(text=title, hang=2)
 
 
-def _images(jumps: Sequence[ImageJump]) -> Iterator[Block]:
-    """Each image's step, and upstream's pages on it, once each."""
+def _data(plan: Plan) -> Iterator[Block]:
+    """What is done for the data first, and what that costs."""
+    protection = plan.protection
+    if protection.protect is Protect.NOTHING:
+        return
+    volumes = len(protection.sizes) + len(protection.unknown)
+    size = f"{in_words(protection.size)} in " if protection.sizes else ""
+    text = f"{size}{volumes} {'volume' if volumes == 1 else 'volumes'}"
+    if protection.unknown:
+        text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
+    if protection.refused:
+        yield line("data  no snapshot can be taken", "magenta", 2)
+    elif NO_SNAPSHOT in plan.acknowledged:
+        yield line(f"data  {text}, not copied: no-snapshot is acknowledged", "magenta", 2)
+    elif protection.protect is Protect.RUNNING:
+        yield line(f"data  {text}, copied first while it runs", "", 2)
+    else:
+        yield line(f"data  {text}, copied first; the app is down for about {protection.seconds:.0f} s", "", 2)
+
+
+def _images(jumps: Sequence[ImageJump], *, forward: bool) -> Iterator[Block]:
+    """Each image's step; on the way forward also how far it is, and upstream's pages on it, once each."""
     shown: set[str] = set()
     for jump in jumps:
         text = Text.assemble((f"{tame_line(jump.service)}  ", "dim"), f"{_image_step(jump)}  ")
+        if not forward:
+            yield Line(text=text, indent=2, hang=2)
+            continue
         yield Line(text=text.append(jump.bump.value, style=BUMP_STYLE.get(jump.bump, "")), indent=2, hang=2)
         for page in jump.links:
             if page not in shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccci_upgrade.model.run import to_json
+from ccci_upgrade.model.snapshot import Kind
 from ccci_upgrade.text import in_words
 
 if TYPE_CHECKING:  # each command loads only what it needs
@@ -47,7 +48,9 @@ def listed(found: Sequence[Listed]) -> Iterator[Block]:
     rows = [tuple(Text(tame_line(cell)) for cell in _row(each)) for each in found]
     yield Grid(columns=("id", "app", "version", "taken (UTC)", "holds", "on disk", "state"), rows=rows)
     for each in found:
-        for text in ([each.kept.problem] if each.kept.problem else []) + list(each.warnings):
+        for text in (each.kept.problem, each.kept.spoiled, *each.warnings):
+            if not text:
+                continue
             yield line(f"{each.kept.id}: {text}", "magenta")
 
 
@@ -115,6 +118,8 @@ def _row(each: Listed) -> tuple[str, ...]:
     if manifest is None:
         return kept.id, kept.app, "?", "?", "?", "?", "BAD"
     state = "BAD" if kept.problem else "good" if kept.good else "not verified"
+    state = "spoiled" if kept.spoiled else state
+    state = f"{state}, failed state" if manifest.kind is Kind.FAILED_STATE else state
     taken = manifest.taken[:16].replace("T", " ")
     sizes = in_words(manifest.size), in_words(manifest.compressed)
     return kept.id, kept.app, manifest.version or "unknown", taken, *sizes, state
@@ -123,7 +128,14 @@ def _row(each: Listed) -> tuple[str, ...]:
 def _kept(kept: Kept) -> dict[str, object]:
     if kept.manifest is not None:
         return _manifest(kept.manifest, good=kept.good) | {"problem": kept.problem or None}
-    nothing = {"version": None, "taken": None, "while_running": None, "size": None, "compressed": None}
+    nothing = {
+        "version": None,
+        "taken": None,
+        "while_running": None,
+        "kind": None,
+        "size": None,
+        "compressed": None,
+    }
     return {"id": kept.id, "app": kept.app, "good": False, **nothing, "volumes": [], "problem": kept.problem}
 
 
@@ -144,6 +156,7 @@ def _manifest(manifest: Manifest, *, good: bool) -> dict[str, object]:
         "version": manifest.version,
         "taken": manifest.taken,
         "while_running": manifest.while_running,
+        "kind": manifest.kind.value,
         "good": good,
         "size": manifest.size,
         "compressed": manifest.compressed,

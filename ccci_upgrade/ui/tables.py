@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ccci_upgrade.model.openrun import commands_of
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.text import tame_line
 from ccci_upgrade.ui.layout import Block, Grid, Line
@@ -15,6 +16,7 @@ from ccci_upgrade.ui.screens import (
     command,
     line,
     notes_screen,
+    open_run_screen,
     remedy,
     step,
     versions,
@@ -41,12 +43,20 @@ _HEALTH = {
 
 def status(found: Status) -> Iterator[Block]:
     """All apps as a table, what could not be known, then what to type next."""
+    remembered = any(row.last_good for row in found.apps)
     if found.apps:
-        columns = ("app", "runs", "newest", "step", "state")
-        yield Grid(columns=columns, rows=[_status_row(row) for row in found.apps])
+        good = ("last good",) if remembered else ()
+        columns = ("app", "runs", *good, "newest", "step", "state")
+        yield Grid(columns=columns, rows=[_status_row(row, remembered=remembered) for row in found.apps])
     else:
         yield line("no apps")
+    yield from _at_work(found)
+    yield from _not_recorded(found.apps)
     yield from _problems(found.apps)
+    for each in found.situations.values():
+        yield from open_run_screen(each)
+        for text in commands_of(each):
+            yield command(text, 4)
     newer = [row for row in found.apps if row.upgrades]
     if newer:
         yield Line()
@@ -137,6 +147,32 @@ def _problems(rows: Sequence[AppStatus]) -> Iterator[Block]:
         yield line(f"note: {', '.join(names)}: {problem}", "", 0, 6)
 
 
+def _at_work(found: Status) -> Iterator[Block]:
+    """Who has the lease, where somebody has it; one that cannot be read is told too."""
+    for each in found.leases:
+        seen = each.standing
+        where = f" on {each.server}" if len(found.leases) > 1 else ""
+        if seen is None or (seen.claim is None and not seen.why):
+            continue
+        if seen.claim is None:
+            yield line(f"lease{where}: its config cannot be read: {seen.why}", "magenta", 0, 6)
+        elif seen.why:
+            yield line(f"lease{where}: left behind by {seen.claim.line}: {seen.why}", "", 0, 6)
+        else:
+            yield line(f"lease{where}: at work now: {seen.claim.line}", "magenta", 0, 6)
+
+
+def _not_recorded(rows: Sequence[AppStatus]) -> Iterator[Block]:
+    """An app that runs something else than what was good last."""
+    for row in rows:
+        good = row.last_good
+        if good is None or row.deployed is None or row.deployed == good.version:
+            continue
+        how = "was good before" if row.recorded else "was not recorded by this tool"
+        said = f"the last good version is {good.version}, recorded {good.recorded[:10]} by {good.operator}"
+        yield line(f"note: {row.recipe or row.app} runs {row.deployed}, which {how}; {said}", "", 0, 6)
+
+
 def _without_path(problem: str) -> str:
     """A recipe without origin is no trouble of one app's: newer versions can only come from here."""
     if problem.endswith("has no remote `origin`"):
@@ -144,13 +180,15 @@ def _without_path(problem: str) -> str:
     return problem
 
 
-def _status_row(row: AppStatus) -> tuple[Text, ...]:
+def _status_row(row: AppStatus, *, remembered: bool) -> tuple[Text, ...]:
     runs = row.deployed or ("-" if row.state == "undeployed" else "unknown")
     newest = row.newest or "unknown"
     bump = "" if row.bump is Bump.NONE else row.bump.value
+    good = row.last_good.version if row.last_good else "-"
     return (
         Text(tame_line(row.app), style="bold"),
         Text(tame_line(runs) + (" (chaos)" if row.chaos else "")),
+        *((Text("=" if good == row.deployed else tame_line(good)),) if remembered else ()),
         Text("=" if row.newest is not None and row.newest == row.deployed else tame_line(newest)),
         Text(bump, style=BUMP_STYLE.get(row.bump, "")),
         Text(tame_line(row.state), style=_STATE_STYLE.get(row.state, "bold red")),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 CLUSTER = "fakeclusterfakeclusterfa1"
 
@@ -138,7 +138,7 @@ class FakeEngine:
         plain = _plain(path)
         if plain.startswith("/configs/") and plain.removeprefix("/configs/") in self.configs:
             return 200, self.configs[plain.removeprefix("/configs/")]
-        if plain.startswith("/images/"):
+        if plain.startswith("/images/") and plain != "/images/json":
             return 200, {"Id": "sha256:0"}
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         known: dict[str, object] = {
@@ -157,6 +157,8 @@ class FakeEngine:
             "/nodes": [{"ID": "node", "Description": {"Hostname": "node"}, "Status": {"State": "ready"}}],
             "/secrets": [],
             "/configs": list(self.configs.values()),
+            "/images/json": [],
+            "/containers/json": [],
         }
         return (200, known[plain]) if plain in known else (404, {"message": f"no {plain}"})
 
@@ -171,16 +173,19 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         status, value = self.of.answer(unquote(parts.path))
         if "filters" in parts.query and isinstance(value, list):
-            value = [each for each in value if _matches(each, unquote(parts.query))]
+            filters = json.loads(parse_qs(parts.query)["filters"][0])
+            value = [each for each in value if _matches(each, filters)]
         self._reply(status, value)
 
     def do_POST(self) -> None:
-        """`/fake/put` is what the stand-in for abra asks for; configs are for the lease."""
+        """`/fake/put` is what the stand-in for abra asks for; configs are for the lease; kept images are only taken."""
         self.of.hold()
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))) or "{}")
         parts = urlsplit(self.path)
         plain = _plain(parts.path)
-        if plain.startswith("/configs/"):
+        if plain.endswith("/tag") or plain == "/containers/create":  # an image is kept
+            self._reply(201, {"Id": "keeper"})
+        elif plain.startswith("/configs/"):
             self._reply(*self.of.keep(plain, parts.query.removeprefix("version="), body))
         else:
             self.of.put(**body)
@@ -207,7 +212,9 @@ def _plain(path: str) -> str:
     return "/" + path.split("/", 2)[2] if path.startswith("/v1.") else path
 
 
-def _matches(thing: dict[str, Any], query: str) -> bool:
-    """By the stack that a filter names; a task by its service."""
-    name = thing["Spec"].get("Name") or thing["ServiceID"].removeprefix("id")
-    return str(name).removesuffix("_app") in query
+def _matches(thing: dict[str, Any], filters: dict[str, list[str]]) -> bool:
+    """By the stack that a filter names, a task by its service; a config by the beginning of its name."""
+    name = str(thing["Spec"].get("Name") or thing["ServiceID"].removeprefix("id"))
+    if "name" in filters:
+        return any(name.startswith(begin) for begin in filters["name"])
+    return name.removesuffix("_app") in str(filters)

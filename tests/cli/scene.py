@@ -107,7 +107,8 @@ class Scene:
             self.env(recipe, f"TYPE={recipe}:1.0.0+1.0.0\nDOMAIN={self.app(recipe)}\n")
             engine.put(self.stack(recipe), f"{recipe}:1.0.0", "1.0.0+1.0.0")
         tables = "".join(
-            f'[apps."{self.app(r)}"]\nprobes = []\nsettle = "200ms"\nbudget = "20s"\n' for r in NOTES
+            f'[apps."{self.app(r)}"]\nprobes = []\nholds_data = false\nsettle = "200ms"\nbudget = "20s"\n'
+            for r in NOTES
         )
         self.config.write_text(
             f'abra = "{self.abra}"\nabra_dir = "{self.abra_dir}"\nstate_dir = "{self.state}"\n'

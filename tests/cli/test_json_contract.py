@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ccci_upgrade.errors import Exit
-from ccci_upgrade.flows.upgrade import Result
+from ccci_upgrade.flows.gates import Result
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import make_note
 from ccci_upgrade.model.plan import make_plan

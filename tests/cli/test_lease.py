@@ -104,7 +104,7 @@ def test_a_killed_holder_is_followed_at_once(scene: Scene) -> None:
         first.kill()
         first.wait(10)
         shown = _document(scene.run("lease", "show", "--json"))
-        second = scene.run(*FIRST, "--json")
+        second = scene.run("upgrade", "traefik", "--accept", "--json")
 
     assert (shown["data"]["state"], shown["data"]["why"].split()[-1]) == ("stale", "dead")
     assert second.code == 0, second.err

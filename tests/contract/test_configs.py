@@ -52,6 +52,59 @@ def test_a_config_is_made_once_and_only_its_labels_change(lab: Lab) -> None:
     assert lab.engine.ask("GET", f"/configs/{identity}").status == 404
 
 
+def test_labels_hold_kilobytes_and_lists_are_filtered_by_them(lab: Lab) -> None:
+    """By a label's name or value, all of them at once; 32 KB come back whole, created and updated."""
+    big, more = 'é"\\x' * 2500, "y" * 32_000
+    first = text(lab.post("/configs/create", _spec(lab, "big", memory=big), status=201), "ID")
+    second = text(lab.post("/configs/create", _spec(lab, "small", other="1"), status=201), "ID")
+
+    def listed(*labels: str) -> list[str]:
+        wanted: Tree = {"label": [f"{STACK}={lab.stack}", *labels]}
+        return sorted(text(each, "ID") for each in rows(lab.engine.get("/configs", {"filters": wanted})))
+
+    assert listed() == sorted([first, second])
+    assert listed("memory") == [first]
+    assert listed("other=1") == [second]
+    assert listed("other=2") == listed("memory", "other") == []
+    found = tree(lab.engine.get(f"/configs/{first}"))
+    assert text(found, "Spec", "Labels", "memory") == big
+    index = number(found, "Version", "Index")
+    assert _update(lab, "config", first, _spec(lab, "big", memory=more), index).status == 200
+    assert text(lab.engine.get(f"/configs/{first}"), "Spec", "Labels", "memory") == more
+
+
+def test_configs_are_listed_by_the_beginning_of_their_names(lab: Lab) -> None:
+    """`name` compares beginnings; several are one or the other; an unknown filter answers 400."""
+    ids = {
+        name: text(lab.post("/configs/create", _spec(lab, name), status=201), "ID")
+        for name in ("ab", "ac", "b")
+    }
+
+    def listed(*begins: str) -> list[str]:
+        wanted: Tree = {"name": [f"{lab.stack}_{begin}" for begin in begins]}
+        return sorted(text(each, "ID") for each in rows(lab.engine.get("/configs", {"filters": wanted})))
+
+    assert listed("a") == sorted([ids["ab"], ids["ac"]])
+    assert listed("ab", "b") == sorted([ids["ab"], ids["b"]])
+    assert listed("c") == []
+    assert lab.engine.ask("GET", "/configs", {"filters": {"nam": ["a"]}}).status == 400
+
+
+def test_a_configs_name_has_at_most_64_characters(lab: Lab) -> None:
+    """64 are taken, 65 are refused; names that differ only in capitals are the same one."""
+    fits = "n" * (64 - len(lab.stack) - 1)
+
+    assert lab.engine.ask("POST", "/configs/create", body=_spec(lab, fits)).status == 201
+    refused = lab.engine.ask("POST", "/configs/create", body=_spec(lab, f"{fits}n"))
+    assert refused.status == 400
+    assert refused.message == (
+        "rpc error: code = InvalidArgument desc = invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, "
+        "and the start and end character must be [a-zA-Z0-9]"
+    )
+    assert lab.engine.ask("POST", "/configs/create", body=_spec(lab, "a_")).status == 400
+    assert lab.engine.ask("POST", "/configs/create", body=_spec(lab, fits.upper())).status == 409
+
+
 def test_secrets_are_never_readable(lab: Lab) -> None:
     """Neither the list nor the one has `Data`; a taken name answers 409."""
     identity = text(lab.post("/secrets/create", _spec(lab, "s", "sesame"), status=201), "ID")

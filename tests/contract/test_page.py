@@ -22,7 +22,7 @@ def test_the_page_has_every_route() -> None:
 
 def test_the_page_has_every_scenario() -> None:
     """Each scenario of this folder with the rule it holds both Engines to."""
-    shown = re.findall(r"^\| ([a-z -]+) \| (.*) \|$", PAGE, re.MULTILINE)
+    shown = re.findall(r"^\| ([a-z0-9 -]+) \| (.*) \|$", PAGE, re.MULTILINE)
 
     assert [row for row in shown if row[0] != "scenario"] == _scenarios()
 

@@ -115,6 +115,24 @@ def test_a_nameless_volume_goes_with_its_container(lab: Lab) -> None:
     assert lab.engine.ask("GET", f"/containers/{identity}/json").status == 404
 
 
+def test_a_volume_has_the_options_it_was_made_with(lab: Lab) -> None:
+    """None says null; making it once more changes nothing; drivers and options that are unknown are refused."""
+    name, plain = f"{lab.stack}_memory", f"{lab.stack}_plain"
+    options: Tree = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    lab.post("/volumes/create", {"Name": name, "Driver": "local", "DriverOpts": options}, status=201)
+    lab.post("/volumes/create", {"Name": plain, "Driver": "local", "DriverOpts": {}}, status=201)
+    lab.post("/volumes/create", {"Name": name, "DriverOpts": options, "Labels": {"a": "b"}}, status=201)
+    strange = lab.engine.ask("POST", "/volumes/create", body={"Name": "xx", "Driver": "nothing"})
+    wrong = lab.engine.ask("POST", "/volumes/create", body={"Name": "xx", "DriverOpts": {"odd": "1"}})
+
+    assert tree(lab.engine.get(f"/volumes/{name}"), "Options") == options
+    assert tree(lab.engine.get(f"/volumes/{name}")).get("Labels") is None
+    assert tree(lab.engine.get(f"/volumes/{plain}")).get("Options") in (None, {})
+    assert (strange.status, wrong.status) == (404, 400)
+    assert strange.message.endswith('error looking up volume plugin nothing: plugin "nothing" not found')
+    assert wrong.message == 'create xx: invalid option: "odd"'
+
+
 # -- moving content ---------------------------------------------------------------------------------------
 
 

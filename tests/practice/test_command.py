@@ -364,6 +364,7 @@ SHOWN = {
     "lightweight-tag": ("lightweight-tag:1.9.1+2.26.0", 0),
     "config-not-bumped": ("config-not-bumped:traefik_yml", 0),
     "volume-lost": ("volume-removed:drone_ci_example_org_data", 0),
+    "bad-version": ("and back to 1.8.0+2.25.0 (converged)", 14),
     "secret-missing": ("secret-missing:rpc_secret", 0),
     "env-behind": ("env-behind", 0),
 }

@@ -15,6 +15,9 @@ _MOVES = (
     (r"app\w{12}\|", "app|"),
     (r"state/\w+/runs/\d+T\d+", "state/runs/"),
     (r"-[0-9a-f]{4}/abra\.log", "/abra.log"),
+    (r"\d{8}T\d{6}-([a-z-]*?)-?[0-9a-f]{4}(?![0-9a-f])", r"run-\1"),
+    (r"(pid|process)\d+", r"\1"),
+    (r"since\d{4}-\d\d-\d\dT[\d:.]+Z", "since"),
 )
 """What differs from run to run, and what it is compared as; white space is gone by then."""
 
@@ -40,9 +43,13 @@ def test_the_pictures_show_what_happens() -> None:
                 assert _comparable(shown) == seen, f"{scene.name}-{theme}: python -m scripts.pictures"
 
 
+_PASSING = re.compile(r"\s*(waiting for|volume \S+: .* left$|\S+_db: stopped by this run)")
+"""Lines that are there or not as the machine is slow or fast; a kill comes a little before or after a step."""
+
+
 def _comparable(lines: list[str]) -> str:
     """All the text there is, without white space, without what is waited for: that is never the same."""
-    kept = [line for line in lines if not line.strip().startswith("waiting for")]
+    kept = [line for line in lines if not _PASSING.match(line)]
     text = re.sub(r"\s", "", "".join(kept))
     for pattern, same in _MOVES:
         text = re.sub(pattern, same, text)

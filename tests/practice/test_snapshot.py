@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from ccci_upgrade.tools import scaling
 from ccci_upgrade.tools.engine import Engine, Json
 from tests.documents import problems
 from tests.practice.test_command import TOOL, Folder, environment, wait
@@ -193,7 +192,7 @@ def test_ctrl_c_brings_the_app_back_before_130(place: Place) -> None:
 
 
 def test_after_a_kill_every_command_says_what_was_there_before(place: Place) -> None:
-    """The replicas by service, as a command; the next snapshot refuses an app that is not up."""
+    """The replicas by service; the next snapshot is refused until `--undo` brings the app back."""
     with place.begin("snapshot", "create", "keycloak") as child:
         wait(lambda: place.stopping() and 0 in place.replicas())
         os.kill(child.pid, signal.SIGKILL)
@@ -201,11 +200,13 @@ def test_after_a_kill_every_command_says_what_was_there_before(place: Place) -> 
     told = place.tool("status", "--offline").stderr
     (run,) = place.document("status", "--offline")["data"]["open_runs"]
     refused = place.document("snapshot", "create", "keycloak")
+    ended = place.tool("upgrade", "keycloak", "--undo")
 
-    assert f"docker service scale {BOTH[1]}=1 {BOTH[0]}=1" in " ".join(told.split())
+    assert f"Replicas before: {BOTH[1]}=1 {BOTH[0]}=1" in " ".join(told.split())
     assert run["command"] == "snapshot create"
     assert refused["exit_code"] == 13
-    assert "scaled to 0 replicas" in refused["errors"][0]["message"]
-    for name in BOTH:
-        scaling.scale(place.engine, name, 1)
-    wait(lambda: place.tool("health", "keycloak").returncode == 0)
+    assert refused["errors"][0]["code"] == "open-run"
+    assert f"{BOTH[0]}: stopped by this run" in refused["errors"][0]["message"]
+    assert ended.returncode == 13  # all is as before the run
+    assert place.replicas() == [1, 1]
+    assert place.document("status", "--offline")["data"]["open_runs"] == []

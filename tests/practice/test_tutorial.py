@@ -19,6 +19,7 @@ _MOVES = (
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-23 12:00:00"),
     (r"\d{8}T\d{6}-([a-z-]+)-[0-9a-f]{4}\b", r"20261123T120000-\1-0000"),
+    (r"\b\d{8}T\d{6}-[0-9a-f]{4}\b", "20261123T120000-0000"),
     (r"\b(?=[a-z]*\d)[a-z0-9]{12,25}\b", "abcdef012345"),
     (r" {2,}", "  "),
 )
@@ -91,7 +92,7 @@ def _shown(folder: Path, out: str) -> tuple[str, ...]:
     out = out.replace(str(folder), "/srv")
     out = out.replace(f"{getpass.getuser()} on {socket.gethostname()}", "root on ci")
     lines = (line.rstrip() for line in out.strip("\n").splitlines())
-    return tuple(line for line in lines if not line.lstrip().startswith("waiting for"))
+    return tuple(line for line in lines if not re.match(r"\s*(waiting for|volume \S+: .* left$)", line))
 
 
 def _comparable(lines: tuple[str, ...]) -> list[str]:

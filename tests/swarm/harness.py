@@ -193,6 +193,18 @@ class Engine:
         self.docker("image", "rm", "--force", reference)
         self._images.discard(reference)
 
+    @contextlib.contextmanager
+    def pruned(self) -> Iterator[None]:
+        """Take away ended tasks and every image that nothing uses then; what others need is made again at the end."""
+        self.docker("container", "prune", "--force", "--filter", "label=com.docker.swarm.task")
+        self.docker("image", "prune", "--all", "--force")
+        self._images.clear()
+        try:
+            yield
+        finally:
+            for reference in START:
+                self.import_image(reference)
+
     def run(
         self,
         argv: Sequence[str],

@@ -1,5 +1,6 @@
 """Runs of `upgrade` on a real Swarm, read from their JSON document."""
 
+import time
 from typing import Any
 
 from tests.swarm.harness import Ran
@@ -32,8 +33,20 @@ class Seen:
 
 
 def upgrade(host: Host, recipe: str, *words: str, seconds: float = 120.0) -> Seen:
-    """Upgrade one app without a terminal."""
-    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *words, seconds=seconds))
+    """Upgrade one app without a terminal; what fails is left as it is, to be looked at."""
+    left = ("--on-failure", "leave")
+    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *left, *words, seconds=seconds))
+
+
+def soon(host: Host, step: str, *, seconds: float = 90.0) -> None:
+    """Wait until the journal says that a step began."""
+    deadline = time.monotonic() + seconds
+    said = f'"step": "{step}"'
+    while time.monotonic() < deadline:
+        if any(said in path.read_text() for path in host.state_dir.glob("*/journal.jsonl")):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the step {step} never began")
 
 
 def findings(seen: Seen) -> dict[str, str]:

@@ -203,4 +203,5 @@ def _once_upgraded(host: Host, act: Callable[[], None]) -> None:
 
 
 def _upgrade(host: Host, before: Front, recipe: str, *words: str) -> Seen:
-    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *words, env=before.env))
+    left = ("--on-failure", "leave")
+    return Seen(host.run_tool("upgrade", recipe, "--json", "--offline", *left, *words, env=before.env))

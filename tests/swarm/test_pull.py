@@ -46,7 +46,9 @@ def test_a_registrys_password_is_used_and_nowhere_seen(host: Host, tmp_path: Pat
         PASSWORD,
         json.loads((tmp_path / "docker" / "config.json").read_text())["auths"][SERVER]["auth"],
     )
-    written = "".join(p.read_text() for p in host.state_dir.rglob("*") if p.is_file())
+    written = b"".join(p.read_bytes() for p in host.state_dir.rglob("*") if p.is_file()).decode(
+        errors="replace"
+    )
     assert seen.end == ("upgraded", "converged", 0)
     assert _phase(seen, "pull").startswith("1 pulled")
     assert "ccci_upgrade" in "".join(lines), "no command line was seen at all"

@@ -18,17 +18,20 @@ ORDER = (
     ROOT / "docs" / "guides" / "first-upgrade.md",
     ROOT / "docs" / "guides" / "held-upgrade.md",
     ROOT / "docs" / "guides" / "snapshots.md",
+    ROOT / "docs" / "guides" / "undo.md",
+    ROOT / "docs" / "guides" / "when-it-died.md",
 )
-"""One server for all: the first changes nothing, then three apps are upgraded, and one is copied."""
+"""One server for all: the first changes nothing, three apps are upgraded, one is copied, and goes back."""
 
-ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md",)
-"""Played over ssh, in test_far.py."""
+ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md", ROOT / "docs" / "guides" / "second-copies.md")
+"""Played over ssh, in test_far.py; what needs a bot of one's own is tried in test_secondcopy.py."""
 
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
 _MOVES: tuple[tuple[str, str], ...] = (
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\(id: \w+\)", "(id: …)"),
+    (r"\b\d{8}T\d{6}-[0-9a-f]{4}\b", "20261123T120000-0000"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-23 12:00:00"),
 )
 """What differs from run to run, and what it is compared as."""
@@ -111,7 +114,7 @@ def _shown(host: Host, out: str) -> tuple[str, ...]:
     """Drop what tells of this machine, white space at the end, and what is waited for: that is never the same."""
     out = out.replace(str(host.folder), "/srv").replace(f" on {socket.gethostname()}", " on ci")
     lines = (line.rstrip() for line in out.strip("\n").splitlines())
-    return tuple(line for line in lines if not line.lstrip().startswith("waiting for"))
+    return tuple(line for line in lines if not re.match(r"\s*(waiting for|volume \S+: .* left$)", line))
 
 
 def _comparable(lines: tuple[str, ...]) -> list[str]:

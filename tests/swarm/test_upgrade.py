@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.swarm.host import SERVER, Host
-from tests.swarm.runs import Seen, findings, upgrade
+from tests.swarm.runs import Seen, findings, soon, upgrade
 
 ACKS = ("db-major:db", "major", "notes-migration:11.0.0+26.2.0")
 
@@ -131,9 +131,9 @@ def test_an_upgrade_takes_no_longer_than_bare_abra_and_the_window(
 def test_two_upgrades_at_once_never_run_two_abras(host: Host) -> None:
     """The second one is refused before it looks, and is told who is at work."""
     host.deploy("traefik")
-    host.habits(delay_before=14)
+    host.habits(delay_before=10)
     with host.engine.popen(host.argv("upgrade", "traefik", "--offline")) as first:
-        time.sleep(4)
+        soon(host, "act")
         second = host.run_tool("upgrade", "traefik", "--json", "--offline")
         out, err = first.communicate(timeout=90)
 
@@ -148,7 +148,7 @@ def test_a_killed_run_is_named_by_every_command(host: Host) -> None:
     host.deploy("traefik")
     host.habits(delay_before=5)
     with host.engine.popen(host.argv("upgrade", "traefik", "--offline")) as child:
-        time.sleep(4)
+        soon(host, "act")
         child.kill()
         child.communicate(timeout=30)
 

@@ -116,7 +116,8 @@ def test_help_that_cannot_be_read_is_said_to_be_unread(bench: Bench, script: str
     """Not the same as a missing flag."""
     info = bench.abra(script).info()
 
-    assert info.unread == ("abra app upgrade --help", "abra app deploy --help")
+    asked = ("upgrade", "rollback", "deploy")
+    assert info.unread == tuple(f"abra app {command} --help" for command in asked)
     assert info.missing == ()
     assert info.version == "unknown"
 
@@ -134,7 +135,19 @@ def test_no_abra_at_all_says_which_setting_names_it(bench: Bench) -> None:
 
 def test_an_upgrade_names_app_and_version_and_never_asks() -> None:
     """Exactly one version, no prompt."""
-    assert Abra.upgrade_argv("keycloak.ci.example.org", "1.1.0+25.1.0") == ARGUMENTS
+    assert Abra.upgrade_argv("keycloak.ci.example.org", "1.1.0+25.1.0", live="1.0.0+25.0.0") == ARGUMENTS
+
+
+def test_a_backup_is_asked_for_without_questions(bench: Bench) -> None:
+    """And an abra whose help does not show its commands is noticed: cobra then shows the group's help."""
+    assert Abra.backup_argv("a.example.org") == ("app", "backup", "create", "a.example.org", "--no-input")
+    assert Abra.backups_argv("a.example.org")[:3] == ("app", "backup", "snapshots")
+    knows = 'case "$3" in create) echo "Usage: abra app backup create <domain>";; '
+
+    both = bench.abra(f'{knows} *) echo "Usage: abra app backup snapshots <domain>";; esac').backup_unread()
+    one = bench.abra(f'{knows} *) echo "Usage: abra app backup [command]"; esac').backup_unread()
+
+    assert (both, one) == ((), ("abra app backup snapshots",))
 
 
 # -- one act ---------------------------------------------------------------------------------------------------

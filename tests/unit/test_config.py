@@ -26,6 +26,9 @@ holds_data = true
 address = "127.0.0.1"
 budget = "10m"
 settle = "500ms"
+backup = "abra"
+backup_command = ["/usr/local/bin/my-backup", "key cloak", ""]
+backup_budget = "30m"
 
 [[apps."keycloak.ci.example.org".probes]]
 name = "realm"
@@ -67,6 +70,9 @@ def test_every_setting_of_the_documents_is_read(tmp_path: Path) -> None:
         address="127.0.0.1",
         budget=600.0,
         settle=0.5,
+        backup=True,
+        backup_command=("/usr/local/bin/my-backup", "key cloak", ""),
+        backup_budget=1800.0,
         probes=({"name": "realm", "url": "https://{domain}/realms/master"},),
     )
 
@@ -188,3 +194,29 @@ def test_any_bytes_are_settings_or_one_error(data: bytes) -> None:
     """Never a traceback for a broken file."""
     with contextlib.suppress(UsageError):
         read_config(written(data))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'backup = "yes"',
+        "backup = true",
+        'backup_command = "/bin/true"',
+        "backup_command = []",
+        'backup_command = [""]',
+        'backup_command = ["", "x"]',
+        'backup_command = ["/bin/true", 5]',
+        'backup_command = ["/bin/true", "a\\u0000b"]',
+        'backup_command = ["./backup"]',
+        'backup_command = ["~/backup"]',
+        'backup_budget = "soon"',
+    ],
+)
+def test_a_second_copy_that_makes_no_sense_is_refused(line: str) -> None:
+    """With the file, the app and the key."""
+    with pytest.raises(UsageError) as caught:
+        read_config(written(f'[apps."k"]\n{line}\n'))
+
+    assert "settings.toml" in caught.value.message
+    assert "'k'" in caught.value.message
+    assert f"`{line.partition(' ')[0]}`" in caught.value.message

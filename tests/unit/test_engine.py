@@ -405,3 +405,123 @@ def test_a_part_of_a_body_never_passes_for_the_whole(fake: FakeEngine, engine: E
     with pytest.raises(EngineError, match="cancelled"):
         list(engine.stream("/silent", seconds=60, cancelled=lambda: True))
     in_time()
+
+
+# -- long bodies that are sent -------------------------------------------------------------------------------------
+
+MANY = 1000
+"""Pieces of 256 KiB: far more than the kernel keeps between two processes."""
+
+
+def pieces(given: list[int], count: int = MANY) -> Iterator[bytes]:
+    """Give pieces, and note each that was asked for."""
+    for number in range(count):
+        given.append(number)
+        yield bytes(STREAM_PIECE)
+
+
+def test_a_long_body_is_sent_in_pieces_and_ended_in_order(fake: FakeEngine, engine: Engine) -> None:
+    """An empty piece is no end; the next is asked for when the one before it went out."""
+    fake.replies["/archive"] = answer(b"")
+    engine.put("/archive", {"path": "/"}, [b"abc", b"", b"d" * 1_000_000], seconds=5)
+    (request,) = fake.asked("/archive")
+
+    assert (request.method, request.version, request.query) == ("PUT", "v1.41", {"path": ["/"]})
+    assert request.headers["content-type"] == "application/x-tar"
+    assert request.body == b"abc" + b"d" * 1_000_000
+
+
+@pytest.mark.parametrize("taken", [0, 1000, 20 * STREAM_PIECE])
+def test_a_refusal_in_the_middle_of_a_body_is_told_in_the_engines_words(
+    fake: FakeEngine, engine: Engine, taken: int
+) -> None:
+    """It answers, takes no more and hangs up; not all pieces are asked for."""
+    given: list[int] = []
+    fake.takes["/archive"] = taken
+    message = b'{"message": "no space left on device"}'
+    fake.replies["/archive"] = raw(
+        b"HTTP/1.1 500 X\r\nContent-Length: %d\r\n\r\n%s" % (len(message), message)
+    )
+
+    with pytest.raises(EngineError, match="no space left on device \\(HTTP 500\\)") as caught:
+        engine.put("/archive", {}, pieces(given), seconds=5)
+
+    assert caught.value.code == "engine"
+    assert len(given) < MANY
+
+
+def test_a_refusal_without_hanging_up_is_heard(fake: FakeEngine, engine: Engine) -> None:
+    """Long before the silence would have ended it."""
+    in_time = within(5)
+    fake.takes["/archive"] = 1000
+    refusal = b'HTTP/1.1 404 X\r\nContent-Length: 22\r\n\r\n{"message": "no path"}'
+    fake.replies["/archive"] = silent(refusal, fake.ended)
+
+    with pytest.raises(EngineError, match="no path"):
+        engine.put("/archive", {}, pieces([]), seconds=60)
+    in_time()
+
+
+def test_a_good_answer_before_the_end_of_a_body_is_no_good_one(fake: FakeEngine, engine: Engine) -> None:
+    """What it did not take is not there."""
+    fake.takes["/archive"] = 1000
+    fake.replies["/archive"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(EngineError, match="before it had taken everything"):
+        engine.put("/archive", {}, pieces([]), seconds=5)
+
+
+@pytest.mark.parametrize("taken", [0, 1000, 20 * STREAM_PIECE])
+def test_an_engine_that_is_gone_in_the_middle_of_a_body_is_an_error(
+    fake: FakeEngine, engine: Engine, taken: int
+) -> None:
+    """Killed, without a word."""
+    fake.takes["/archive"] = taken
+    fake.replies["/archive"] = raw(b"")
+
+    with pytest.raises(EngineError, match="did not answer PUT /archive") as caught:
+        engine.put("/archive", {}, pieces([]), seconds=5)
+
+    assert caught.value.code == "engine-unreachable"
+
+
+@pytest.mark.parametrize("count", [2, MANY])
+def test_an_engine_that_takes_nothing_or_never_answers_is_an_error_in_time(
+    fake: FakeEngine, engine: Engine, count: int
+) -> None:
+    """The body fits into what the kernel keeps, or it does not."""
+    in_time = within(5)
+    fake.takes["/archive"] = 1000
+    fake.replies["/archive"] = silent(b"", fake.ended)
+
+    with pytest.raises(EngineError, match="timed out"):
+        engine.put("/archive", {}, pieces([], count), seconds=0.5)
+    in_time()
+
+
+def test_sending_a_body_ends_soon_when_it_is_cancelled(fake: FakeEngine, engine: Engine) -> None:
+    """While the Engine takes nothing."""
+    in_time = within(5)
+    given: list[int] = []
+    fake.takes["/archive"] = 1000
+    fake.replies["/archive"] = silent(b"", fake.ended)
+
+    with pytest.raises(EngineError) as caught:
+        engine.put("/archive", {}, pieces(given), seconds=60, cancelled=lambda: bool(given))
+
+    assert caught.value.code == "engine-cancelled"
+    in_time()
+
+
+def test_what_the_pieces_raise_is_raised_and_the_body_has_no_end(fake: FakeEngine, engine: Engine) -> None:
+    """Not even an OSError of theirs passes for the Engine's."""
+
+    def broken() -> Iterator[bytes]:
+        yield b"abc"
+        raise OSError("a bad disk")
+
+    fake.replies["/archive"] = answer(b"")
+    with pytest.raises(OSError, match="a bad disk"):
+        engine.put("/archive", {}, broken(), seconds=5)
+
+    assert fake.asked("/archive") == []  # it never had a whole one

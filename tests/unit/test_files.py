@@ -70,6 +70,22 @@ def test_a_torn_line_is_ended_before_the_next_one(tmp_path: Path) -> None:
     assert path.read_bytes() == b'{"whole": 1}\n{"tor\n{"next": 1}\n'
 
 
+def test_a_torn_line_is_shown_to_who_writes_the_next_one(tmp_path: Path) -> None:
+    """And their word about it stands right behind it; without a torn line nobody is asked."""
+    path, seen = tmp_path / "journal", []
+
+    def torn(tail: bytes) -> str:
+        seen.append(tail)
+        return f"{len(tail)} torn"
+
+    path.write_bytes(b"whole\ntor")
+    append_line(path, "next", torn=torn)
+    append_line(path, "last", torn=torn)
+
+    assert seen == [b"tor"]
+    assert path.read_bytes() == b"whole\ntor\n3 torn\nnext\nlast\n"
+
+
 @pytest.mark.parametrize("piece", [1, 3, 7])
 def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     """The system may take fewer bytes than it was given."""
@@ -203,6 +219,36 @@ def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.read_text() == "old"
     assert not Path(os.devnull).is_file()
+
+
+def test_the_names_of_new_folders_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new folder's name stands in the folder above it; those that were there are left in peace."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    make_private(tmp_path / "a" / "b")
+    make_private(tmp_path / "a" / "b")
+
+    assert synced == [tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino]
+
+
+def test_a_folder_whose_name_did_not_reach_the_disk_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next try would not see that it has to be synced."""
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            make_private(tmp_path / "a" / "b")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_a_folder_should_be_is_an_error(tmp_path: Path) -> None:
+    """It is not taken for one."""
+    (tmp_path / "a").write_text("")
+
+    with pytest.raises(FileExistsError):
+        make_private(tmp_path / "a")
 
 
 def test_private_folders_are_for_their_owner_only(tmp_path: Path) -> None:

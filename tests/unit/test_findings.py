@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,11 @@ from ccci_upgrade.model.facts import (
 from ccci_upgrade.model.finding import GRAVEST_FIRST, Finding, Severity, in_order
 from ccci_upgrade.model.findings import ACK_KINDS, find
 from ccci_upgrade.model.findings.host import DISK_NEEDED
+from ccci_upgrade.model.findings.recipe import find as find_in_recipe
+from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.notes import make_note
 from ccci_upgrade.model.probe import ProbeResult
+from ccci_upgrade.model.protection import Protect, Protection
 from ccci_upgrade.model.recipe import Moved
 from ccci_upgrade.model.swarm import Mount, Port, UpdateState
 from tests.builders import (
@@ -156,6 +160,11 @@ def probed(*, ok: bool) -> Facts:
 def abra(**more: tuple[str, ...]) -> Facts:
     """An abra whose help says this."""
     return replace(CLEAN, abra=AbraInfo(path="/usr/bin/abra", version="0.13.0", **more))
+
+
+def protected(how: Protect = Protect.STOPPED, **more: Any) -> Facts:
+    """An app whose data is copied like this."""
+    return replace(CLEAN, protection=Protection(protect=how, **more))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -483,9 +492,64 @@ CASES = (
         ),
         word="sha256:000",
     ),
+    # -- whether the data can be copied
+    Case(
+        id="no-snapshot",
+        severity=Severity.ACK,
+        raised=protected(refused=("app: /srv is a folder of the host",)),
+        word="a folder of the host",
+        not_raised=(protected(), protected(Protect.NOTHING, refused=("app: /srv is a folder of the host",))),
+    ),
+    Case(
+        id="secrets-not-kept",
+        severity=Severity.WARN,
+        raised=protected(secrets=("k_db_v1", "k_admin_v1", "k_db_v1")),
+        word="docker secret inspect k_admin_v1",
+        not_raised=(
+            protected(secrets=("k_db_v1",), recipient=True),
+            protected(Protect.RUNNING, secrets=("k_db_v1",)),
+            protected(recipient=True),
+        ),
+    ),
+    Case(
+        id="disk-space:snapshot",
+        severity=Severity.BLOCK,
+        raised=protected(sizes={"a": 100}, reserve=50, free=249),
+        word="are free where snapshots go",
+        not_raised=(protected(sizes={"a": 100}, reserve=50, free=250), protected(sizes={"a": 100})),
+    ),
+    Case(
+        id="remote-snapshot",
+        severity=Severity.ACK,
+        raised=protected(remote=True, sizes={"a": 10 * 1024**2}, unknown=("b",)),
+        word="and what b hold: about 16 s down at 10 MiB/s",
+        not_raised=(protected(sizes={"a": 10}), protected(Protect.RUNNING, remote=True)),
+    ),
+    Case(
+        id="remote-snapshot",
+        severity=Severity.ACK,
+        raised=protected(remote=True, sizes={"a": 10 * 1024**2}),
+        word="10.5 MB: about 16 s",
+    ),
+    Case(
+        id="snapshot-suspect",
+        severity=Severity.ACK,
+        raised=protected(sizes={"db": 0}, databases=frozenset({"db"})),
+        word="volume db of a database is empty",
+        not_raised=(
+            protected(sizes={"db": 0}),
+            protected(Protect.RUNNING, sizes={"db": 0}, databases=frozenset({"db"})),
+        ),
+    ),
+    Case(
+        id="unseen",
+        severity=Severity.WARN,
+        raised=replace(CLEAN, unseen=("systemd units are on another machine",)),
+        word="systemd units",
+    ),
 )
 
-WITHOUT_SNAPSHOTS = frozenset(
+KINDS = frozenset(
     {
         "undeployed", "updating-now", "dirty-recipe", "secret-missing", "image-unavailable",
         "config-not-bumped", "downgrade", "ambiguous-version", "lightweight-tag", "disk-space",
@@ -493,10 +557,11 @@ WITHOUT_SNAPSHOTS = frozenset(
         "chaos-deployed", "compose-unreadable", "unknown-version", "unhealthy-before", "env-missing",
         "host-port-start-first", "env-behind", "env-upstream", "other-owner", "busy",
         "notes-missing", "network-changed", "env-uncommitted", "tag-moved", "recipe-stale",
-        "abra-unverified", "env-removed", "image-drift",
+        "abra-unverified", "env-removed", "image-drift", "no-snapshot", "remote-snapshot",
+        "snapshot-suspect", "secrets-not-kept", "unseen",
     }
 )  # fmt: skip
-"""Every finding that needs neither a snapshot nor a lock file, by what stands before its colon."""
+"""Every finding of an upgrade, by what stands before its colon."""
 
 
 def raised(seen: Facts, wanted: str) -> list[Finding]:
@@ -537,7 +602,7 @@ def test_every_finding_says_what_was_seen_and_what_to_do(case: Case) -> None:
 
 def test_every_finding_has_its_cases_here() -> None:
     """A new kind of finding is not raised anywhere before its cases are written."""
-    assert {case.id.split(":")[0] for case in CASES} == WITHOUT_SNAPSHOTS
+    assert {case.id.split(":")[0] for case in CASES} == KINDS
 
 
 def test_ids_are_unique_within_a_plan() -> None:
@@ -607,3 +672,88 @@ def test_the_gravest_come_first() -> None:
 
     assert ranks == sorted(ranks)
     assert set(ranks) == {0, 1, 2, 3}
+
+
+def test_without_a_target_nothing_is_said_of_versions_or_files() -> None:
+    """There is nothing to go to, and so nothing that could be wrong with it."""
+    raised = {each.id for each in find(replace(CLEAN, target=None, new=None, problems=("no compose.yml",)))}
+
+    assert list(find_in_recipe(replace(CLEAN, target=None, new=None))) == []
+    assert raised.isdisjoint({"compose-unreadable", "major", "downgrade", "notes-missing"})
+
+
+def test_a_service_that_the_target_lacks_takes_no_volume_with_it() -> None:
+    """Its volume stays where it is; the service that goes is not asked what it mounts."""
+    before = stack(service(version=OLD), service("old", mounts=(DATA,)), service("db", image=DB_IMAGE))
+    raised = {each.id for each in find(replace(CLEAN, stack=before))}
+
+    assert not {each for each in raised if each.startswith("volume-removed")}
+
+
+def test_from_an_unknown_version_no_major_is_counted_as_skipped() -> None:
+    """How many were passed over cannot be known."""
+    seen = replace(to("9.0.0+30.0.0"), deployed=None, deployed_text=None)
+
+    for each in find(seen):
+        assert not [line for line in each.evidence if "skipped" in line]
+
+
+def test_of_an_app_that_is_not_deployed_nothing_else_is_said() -> None:
+    """No version runs, so none is unknown."""
+    seen = replace(running(), deployed=None, deployed_text=None, chaos="1a2b3c4d", target=None)
+
+    assert [each.id for each in find(seen)] == ["undeployed"]
+
+
+def test_an_unknown_version_is_shown_with_what_runs() -> None:
+    """The images are what a person can go by."""
+    (found,) = raised(replace(CLEAN, deployed=None, deployed_text="main"), "unknown-version")
+
+    assert found.evidence[1:] == tuple(f"{s.name} runs {bare_image(s.image)}" for s in CLEAN.stack.services)
+
+
+def test_where_the_swarm_was_not_asked_nothing_is_missing_in_it() -> None:
+    """Unknown names are not missing ones; that they are unknown is said elsewhere."""
+    seen = replace(CLEAN, names=None, new=replace(compose(), secrets=secret("db_v2")))
+
+    assert not [each.id for each in find(seen) if each.id.startswith("secret-missing")]
+
+
+def test_a_service_that_leaves_all_its_networks_is_named_so() -> None:
+    """And one that had none."""
+    before = stack(service(version=OLD, networks=("old",)), service("db", image=DB_IMAGE, networks=()))
+    target = compose(compose_service(networks=()), compose_service("db", image=DB_IMAGE, networks=("new",)))
+    (found,) = raised(replace(CLEAN, stack=before, new=target), "network-changed")
+
+    assert found.evidence == ("app: old → none", "db: none → new")
+
+
+def test_a_target_whose_files_were_not_read_is_never_taken_for_clean() -> None:
+    """Even where nobody says why."""
+    (found,) = raised(replace(CLEAN, new=None, problems=()), "compose-unreadable")
+
+    assert (found.severity, found.evidence) == (Severity.ACK, ("no reason is known",))
+
+
+def test_where_nothing_can_be_copied_nothing_is_said_of_the_copy() -> None:
+    """Neither its size nor its way nor its secrets are of any matter then."""
+    more: dict[str, Any] = {"sizes": {"db": 0}, "databases": frozenset({"db"}), "secrets": ("s",)}
+    seen = protected(refused=("app: /srv is a folder of the host",), remote=True, free=0, reserve=1, **more)
+
+    assert [each.id for each in find(seen)] == ["no-snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("DOMAIN=x\nTYPE=keycloak:0.9.0+1\n", 2),
+        ("TYPE=keycloak:0.9.0+1\n", 1),
+        ("DOMAIN=x\nX=1\nRECIPE=keycloak:0.9.0+1\n", 3),
+        ("TYPE=keycloak:0.9.0+1\nRECIPE=keycloak:0.9.0+1\n", 2),
+    ],
+)
+def test_an_older_pin_is_shown_with_its_line(text: str, line: int) -> None:
+    """Whichever of its two names it has."""
+    (found,) = raised(replace(CLEAN, app=app(text)), "env-behind")
+
+    assert found.evidence[0].endswith(f".env:{line} pins 0.9.0+1")

@@ -47,6 +47,17 @@ def ended(begun: Run) -> Run:
     )
 
 
+def test_a_run_is_gone_on_with_in_its_own_folder(tmp_path: Path) -> None:
+    """By whoever ends it: nothing is opened a second time."""
+    folder = Journal(tmp_path, CLUSTER).open(run())
+    journal = Journal(tmp_path, CLUSTER)
+
+    assert journal.reopen(run()) == folder
+    journal.close(ended(run()))
+
+    assert read_all(tmp_path).runs == (ended(replace(run(), phases=())),)
+
+
 def test_a_whole_run_is_read_back(tmp_path: Path) -> None:
     """And lies beside its own folder's results, as the contract has them."""
     journal = Journal(tmp_path, CLUSTER)
@@ -96,7 +107,7 @@ def test_runs_of_all_swarms_come_oldest_first(tmp_path: Path) -> None:
     assert [r.run_id for r in read_all(tmp_path).runs] == ["first", "middle", "later"]
 
 
-@pytest.mark.parametrize(
+JUNK = pytest.mark.parametrize(
     "junk",
     [
         b'{"word": "end", "run_id": "run-1", "st',
@@ -108,20 +119,120 @@ def test_runs_of_all_swarms_come_oldest_first(tmp_path: Path) -> None:
         b'{"word": "begun", "run_id": "run-1"}',
         b"[" * 100_000,
         b"1" * 10_000,
+        b"x" * (2 * 1024 * 1024),
     ],
-    ids=["torn", "zeros", "no text", "a list", "empty", "no run", "no word", "deep", "long number"],
-)
+    ids=[
+        "torn", "zeros", "no text", "a list", "empty", "no run", "no word", "deep", "long number", "huge",
+    ],
+)  # fmt: skip
+
+
+@JUNK
 def test_a_damaged_line_is_counted_and_costs_no_other(tmp_path: Path, junk: bytes) -> None:
-    """After it the journal goes on."""
+    """It has an end, so nobody was cut off: it is counted for as long as it is there."""
     journal = Journal(tmp_path, CLUSTER)
     journal.open(run())
     with journal.path.open("ab") as file:
-        file.write(junk)
+        file.write(junk + b"\n")
     journal.close(ended(run()))
 
     reading = read_all(tmp_path)
 
-    assert (reading.runs, reading.damaged) == ((ended(run()),), 1)
+    assert (reading.runs, reading.damaged, reading.torn) == ((ended(run()),), 1, ())
+
+
+@JUNK
+def test_a_torn_last_line_is_named_then_marked_and_kept(tmp_path: Path, junk: bytes) -> None:
+    """Reading leaves it; the next run that opens marks it, says how much it is, and nobody hears of it again."""
+    journal = Journal(tmp_path, CLUSTER)
+    journal.open(run())
+    with journal.path.open("ab") as file:
+        file.write(junk)
+    before = journal.path.read_bytes()
+
+    reading = read_all(tmp_path)
+    assert (reading.damaged, reading.torn) == (1, (journal.path,))
+    assert journal.path.read_bytes() == before
+
+    later = Journal(tmp_path, CLUSTER)
+    later.open(run("run-2"))
+    again = Journal(tmp_path, CLUSTER)
+    again.open(run("run-3"))
+
+    assert (later.mended, again.mended) == (min(len(junk), 1024 * 1024), 0)
+    reading = read_all(tmp_path)
+    assert (reading.damaged, reading.torn, len(reading.runs)) == (0, (), 3)
+    assert journal.path.read_bytes().startswith(before + b"\n")
+
+
+def test_a_mark_that_was_cut_off_too_is_marked_with_the_line_before_it(tmp_path: Path) -> None:
+    """A disk may be full twice."""
+    journal = Journal(tmp_path, CLUSTER)
+    journal.open(run())
+    with journal.path.open("ab") as file:
+        file.write(b'{"word": "en\n{"word": "torn", "by')
+
+    assert read_all(tmp_path).damaged == 2
+    Journal(tmp_path, CLUSTER).close(ended(run()))
+
+    reading = read_all(tmp_path)
+    assert (reading.damaged, reading.torn, reading.open) == (0, (), ())
+
+
+def test_a_mark_excuses_nothing_before_a_whole_line(tmp_path: Path) -> None:
+    """What was damaged by something else stays counted."""
+    journal = Journal(tmp_path, CLUSTER)
+    journal.open(run())
+    with journal.path.open("ab") as file:
+        file.write(b"junk\n")
+    journal.begin("run-1", "act")
+    with journal.path.open("ab") as file:
+        file.write(b"torn")
+    journal.close(ended(run()))
+
+    assert (read_all(tmp_path).damaged, read_all(tmp_path).torn) == (1, ())
+
+
+def test_a_last_line_that_lacks_only_its_end_is_an_entry(tmp_path: Path) -> None:
+    """It is ended, and there is nothing to mark."""
+    journal = Journal(tmp_path, CLUSTER)
+    journal.open(run())
+    journal.begin("run-1", "act")
+    journal.path.write_bytes(journal.path.read_bytes()[:-1])
+
+    assert (read_all(tmp_path).torn, len(read_all(tmp_path).open[0].phases)) == ((), 1)
+    later = Journal(tmp_path, CLUSTER)
+    later.open(run("run-2"))
+
+    assert (later.mended, len(read_all(tmp_path).runs), len(journal.path.read_bytes().splitlines())) == (
+        0,
+        2,
+        3,
+    )
+
+
+def test_zeros_before_an_entry_do_not_cost_it(tmp_path: Path) -> None:
+    """What a power cut may leave of a line that was never on the disk, with the end it had in memory."""
+    journal = Journal(tmp_path, CLUSTER)
+    journal.open(run())
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(b"\0" * 100 + whole)
+
+    assert (len(read_all(tmp_path).runs), read_all(tmp_path).damaged) == (1, 0)
+
+
+def test_a_run_is_not_open_before_the_names_of_its_folders_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody made them before and died: the journal's folder, and the one it is in."""
+    for _ in range(2):
+        synced: list[int] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", lambda handle, into=synced: into.append(os.fstat(handle).st_ino))
+            journal = Journal(tmp_path / "state", CLUSTER)
+            journal.open(run())
+        folders = {each.stat().st_ino for each in (journal.folder, tmp_path / "state")}
+        assert folders <= set(synced[: synced.index(journal.path.stat().st_ino)])
 
 
 def test_no_state_folder_means_no_runs(tmp_path: Path) -> None:
@@ -135,6 +246,11 @@ def test_a_journal_that_cannot_be_read_is_damage_and_no_crash(tmp_path: Path) ->
     (tmp_path / CLUSTER / "journal.jsonl").mkdir(parents=True)
 
     assert (read_all(tmp_path).runs, read_all(tmp_path).damaged) == ((), 1)
+
+
+def test_a_state_folder_that_cannot_be_asked_is_damage_and_no_crash(tmp_path: Path) -> None:
+    """Here: a name too long for any disk."""
+    assert read_all(tmp_path / ("x" * 300)).damaged == 1
 
 
 def test_foreign_text_of_any_kind_is_kept(tmp_path: Path) -> None:
@@ -244,8 +360,9 @@ def test_a_disk_that_fills_up_keeps_what_was_acknowledged(tmp_path: Path) -> Non
     assert "cannot write the journal" in err
     assert 0 < last < 199
     assert reading.open[0].phases[-1].name == f"step {last}"
-    assert reading.damaged == 1
+    assert (reading.damaged, len(reading.torn)) == (1, 1)
 
     Journal(tmp_path, CLUSTER).close(ended(run()))
 
-    assert read_all(tmp_path).runs == (ended(run()),)
+    reading = read_all(tmp_path)
+    assert (reading.runs, reading.damaged, reading.torn) == ((ended(run()),), 0, ())

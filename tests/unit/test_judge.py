@@ -6,11 +6,13 @@ import pytest
 
 from ccci_upgrade.errors import Exit
 from ccci_upgrade.model.converge import Kind, Reading
-from ccci_upgrade.model.judge import judge
+from ccci_upgrade.model.judge import detached_volumes, judge, not_mounted, vanished
 from ccci_upgrade.model.probe import Difference, Gap
 from ccci_upgrade.model.swarm import Mount, Stack
 from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Evidence, State, Verdict
+from ccci_upgrade.store.snapshots import Written
 from tests.builders import DB_IMAGE, service, stack, volume
+from tests.unit.test_snapshots import manifest
 
 DATA = Mount(kind="volume", source="stack_data", target="/var/lib/data")
 CERTS = Mount(kind="volume", source="stack_certs", target="/certs")
@@ -38,7 +40,8 @@ def verdict(
     acknowledged: frozenset[str] = frozenset(),
 ) -> Verdict:
     """Judge what the watch and the probes said."""
-    return judge(reading or green(), before=BEFORE, now=now, differences=worse, acknowledged=acknowledged)
+    detached = tuple(detached_volumes(BEFORE, now, acknowledged))
+    return judge(reading or green(), detached=detached, differences=worse)
 
 
 def words(judged: Verdict) -> str:
@@ -98,7 +101,9 @@ def test_a_creation_time_that_was_never_known_accuses_nobody() -> None:
         service("db", image=DB_IMAGE, mounts=(DATA,)), volumes=(volume("stack_data", created=None),)
     )
 
-    judged = judge(green(), before=unknown, now=after(DATA), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(unknown, after(DATA), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 
@@ -107,7 +112,9 @@ def test_a_bind_mount_is_no_volume() -> None:
     """What a recipe binds from the host is the host's."""
     bound = stack(service("db", mounts=(Mount(kind="bind", source="/srv", target="/srv"),)))
 
-    judged = judge(green(), before=bound, now=stack(service("db")), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(bound, stack(service("db")), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 
@@ -116,7 +123,9 @@ def test_an_anonymous_volume_that_gets_a_name_detaches_nothing() -> None:
     """It would not have outlived its task in any case."""
     nameless = stack(service("db", mounts=(replace(DATA, source=""),)))
 
-    judged = judge(green(), before=nameless, now=after(DATA), differences=(), acknowledged=frozenset())
+    judged = judge(
+        green(), detached=tuple(detached_volumes(nameless, after(DATA), frozenset())), differences=()
+    )
 
     assert judged.state is State.CONVERGED
 
@@ -189,3 +198,50 @@ def test_every_state_has_one_outcome_whose_exit_code_is_the_same_with_and_withou
 def test_only_converged_is_a_success() -> None:
     """No other state may exit 0."""
     assert [state for state in State if TABLE[state][1] is Exit.OK] == [State.CONVERGED]
+
+
+def test_a_service_that_is_gone_has_lost_no_volume() -> None:
+    """A target may drop one; the next service's data is still looked at."""
+    before = stack(service("cache", mounts=(CERTS,)), *BEFORE.services, volumes=BEFORE.volumes)
+    gone = stack(*BEFORE.services, volumes=BEFORE.volumes)
+
+    assert list(detached_volumes(before, gone, frozenset())) == []
+    assert [each.service for each in detached_volumes(before, after(CERTS), frozenset())] == ["db"]
+
+
+def test_another_volume_made_during_the_run_says_nothing_of_ours() -> None:
+    """Each volume is compared with itself."""
+    mine = volume("stack_data")
+    before = stack(*BEFORE.services, volumes=(volume("other"), mine))
+    now = stack(*BEFORE.services, volumes=(volume("other", created=5.0), mine))
+
+    assert list(detached_volumes(before, now, frozenset())) == []
+    anew = stack(*BEFORE.services, volumes=(volume("other"), volume("stack_data", created=5.0)))
+    assert [each.service for each in detached_volumes(before, anew, frozenset())] == ["db"]
+
+
+def test_a_volume_of_a_snapshot_that_is_mounted_no_more_is_named() -> None:
+    """The wrong one, none at all, or no service: what is put back would be seen by nobody."""
+    copied = manifest(Written(file="0.tar.gz", sha256="0" * 64, compressed=1, size=1, entries=2))
+    at = Mount(kind="volume", source="mariadb", target="/var/lib/mysql")
+
+    assert list(not_mounted(copied, after(at))) == []
+    for now, said in (
+        (after(replace(at, source="other")), "holds other, not mariadb"),
+        (after(), "holds no volume, not mariadb"),
+        (stack(service("app")), "holds no volume, not mariadb"),
+    ):
+        (line,) = not_mounted(copied, now)
+        assert (line.service, line.text) == ("db", f"db: /var/lib/mysql {said}")
+
+
+def test_a_volume_that_is_away_is_named_only_where_it_was_there_and_is_still_mounted() -> None:
+    """Certificates' volume was never there in `BEFORE`; one that nothing mounts any more is somebody's decision."""
+    away = stack(service("db", image=DB_IMAGE, mounts=(DATA, CERTS, replace(CERTS, kind="bind"))))
+
+    assert list(vanished(BEFORE, BEFORE)) == []
+    assert list(vanished(BEFORE, replace(away, services=()))) == []
+    (line,) = vanished(BEFORE, away)
+    assert (line.service, line.text) == ("db", "db: volume stack_data was removed during the run")
+    bound = stack(service("db", image=DB_IMAGE, mounts=(replace(DATA, kind="bind"),)))
+    assert list(vanished(BEFORE, bound)) == []

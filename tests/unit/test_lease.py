@@ -1,5 +1,6 @@
 """The lease's rules: what labels mean, and who may take it. Labels are foreign text."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -151,3 +152,33 @@ def test_a_clock_that_went_back_makes_nothing_stale() -> None:
     assert _stand(to_labels(CLAIM), age=-1e6).age == 0
     assert _stand(to_labels(CLAIM), age=-1e6).state is LeaseState.HELD
     assert _stand(to_labels(CLAIM), age=1e6, clock=False).state is LeaseState.HELD
+
+
+def test_a_holder_is_named_as_release_wants_it() -> None:
+    """And in one line for people."""
+    assert CLAIM.holder == "mia@server"
+    assert CLAIM.line == "mia@server (pid 4711), `upgrade keycloak`, since 2026-03-01T11:59:00.000Z"
+
+
+def test_a_beat_changes_nothing_but_its_own_time() -> None:
+    """The token stays, by which a holder knows its own."""
+    assert CLAIM.beaten("later") == replace(CLAIM, heartbeat="later")
+
+
+def test_no_config_is_a_free_lease_that_has_to_be_made() -> None:
+    """It has no version index; one that was let go of has."""
+    none = standing(None, now=NOW, me=ME, dead=lambda _: True)
+
+    assert (none.state, none.index, none.claim) == (LeaseState.FREE, None, None)
+    assert (_stand(to_labels(None)).state, _stand(to_labels(None)).index) == (LeaseState.FREE, 7)
+
+
+def test_labels_of_others_are_said_to_be_none_of_ours() -> None:
+    """In words that tell a missing label from one with another text."""
+    assert from_labels({}) == "it has no label `ccci-upgrade.lease`"
+    assert from_labels({"ccci-upgrade.lease": "2"}) == (
+        "its label `ccci-upgrade.lease` is `2`, and this version knows only `1`"
+    )
+    assert from_labels(to_labels(CLAIM) | {"ccci-upgrade.lease.pid": ""}) == (
+        "its label `ccci-upgrade.lease.pid` is missing"
+    )

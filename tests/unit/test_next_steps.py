@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ccci_upgrade.model.next_steps import next_steps
-from ccci_upgrade.model.verdict import TABLE, Evidence, Outcome, State, Verdict
+from ccci_upgrade.model.verdict import TABLE, UNDOABLE, Evidence, Outcome, State, Verdict
 from tests.builders import APP, NEW, OLD, STACK, app
 
 LOG = "/var/lib/ccci-upgrade/abc/runs/r/abra.log"
@@ -50,13 +50,13 @@ def test_the_service_of_the_evidence_is_the_one_to_look_at(state: State) -> None
     assert all(f"{STACK}_db" in step for step in looking)
 
 
-@pytest.mark.parametrize("state", [State.PAUSED, State.MIXED])
-def test_what_swarm_touched_is_redeployed_and_not_rolled_back(state: State) -> None:
-    """`app rollback` refuses where the label is the old one already."""
+@pytest.mark.parametrize("state", sorted(UNDOABLE))
+def test_the_way_back_takes_the_data_along(state: State) -> None:
+    """Bare `abra app rollback` leaves the data as it is, and refuses where Swarm went back already."""
     text = "\n".join(steps(state))
 
-    assert f"abra app deploy {APP} {OLD} --force --no-input" in text
-    assert "app rollback" not in text
+    assert f"ccci-upgrade rollback {APP} --to {OLD}" in text
+    assert "abra app" not in text
 
 
 def test_suspect_data_is_never_answered_with_a_version() -> None:

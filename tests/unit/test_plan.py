@@ -7,7 +7,7 @@ import pytest
 from ccci_upgrade.model.facts import AbraInfo, Facts, fingerprints
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import make_note
-from ccci_upgrade.model.plan import image_jumps, make_plan, moved_facts
+from ccci_upgrade.model.plan import image_jumps, make_plan, moved_facts, no_plan
 from ccci_upgrade.model.swarm import UpdateState
 from ccci_upgrade.model.version import Bump
 from tests.builders import (
@@ -159,3 +159,16 @@ def test_notes_that_trade_places_are_not_the_same() -> None:
     prints = [fingerprints(replace(CLEAN, notes=notes)) for notes in ((one, two), traded)]
 
     assert moved_facts(*prints) == ("release notes",)
+
+
+def test_where_nothing_was_planned_the_record_has_the_app_and_nothing_else() -> None:
+    """A snapshot's run, or one that found the lease taken."""
+    plan = no_plan(CLEAN.app, command="rollback", to=OLD)
+
+    assert (plan.app, plan.recipe, plan.to_version, plan.command) == (
+        CLEAN.app.name,
+        "keycloak",
+        OLD,
+        "rollback",
+    )
+    assert (plan.from_version, plan.bump, plan.findings, plan.images) == (None, Bump.UNKNOWN, (), ())

@@ -209,3 +209,66 @@ def test_a_child_that_cannot_be_started_is_an_error_of_the_two_named() -> None:
         Child(("/nonexistent",), sink=lambda _: None, env={}, cwd=Path("/"))
     with pytest.raises(ValueError, match="null byte"):
         Child(("a\0b",), sink=lambda _: None, env={}, cwd=Path("/"))
+
+
+AT_TERMINAL = """
+import os, sys
+assert all(os.isatty(handle) for handle in (0, 1, 2))
+assert os.getsid(0) == os.getpid() == os.tcgetpgrp(0), "no session of its own"
+assert os.open("/dev/tty", os.O_RDWR) and os.get_terminal_size().columns == 200
+assert os.fstat(int(sys.argv[1]))
+print("out", flush=True); print("err", file=sys.stderr, flush=True); print("x" * 300000)
+sys.exit(5)
+"""
+
+
+def test_a_child_can_have_a_terminal_of_its_own(tmp_path: Path) -> None:
+    """The session's own, both streams in one, lines as they were written, descriptors inherited, its code."""
+    got = bytearray()
+    with (tmp_path / "lock").open("wb") as lock:
+        child = Child(
+            (sys.executable, "-c", AT_TERMINAL, str(lock.fileno())),
+            sink=got.extend,
+            env={},
+            cwd=Path("/"),
+            inherit=(lock.fileno(),),
+            pty=True,
+        )
+        ended(child)
+    child.finish(5)
+
+    assert child.poll() == 5, got[:2000]
+    assert bytes(got) == b"out\nerr\n" + b"x" * 300000 + b"\n"
+
+
+def test_nobody_types_at_a_childs_terminal_and_a_signal_ends_it() -> None:
+    """A question waits for its deadline; Ctrl-C reaches the whole group."""
+    child = Child(("sh", "-c", "read answer"), sink=lambda _: None, env={}, cwd=Path("/"), pty=True)
+    time.sleep(0.3)
+    assert child.poll() is None
+    child.signal(signal.SIGINT)
+    ended(child)
+    child.finish(5)
+
+    assert child.poll() in (-signal.SIGINT, 130)
+
+
+def test_a_program_that_is_not_there_is_127_at_a_terminal() -> None:
+    """The shell in between says so; what cannot be given to a program is a ValueError as always."""
+    got = bytearray()
+    child = Child(("/nonexistent",), sink=got.extend, env={}, cwd=Path("/"), pty=True)
+    ended(child)
+    child.finish(5)
+
+    assert child.poll() == 127
+    assert b"/nonexistent" in got
+    with pytest.raises(ValueError, match="null byte"):
+        Child(("a\0b",), sink=lambda _: None, env={}, cwd=Path("/"), pty=True)
+
+
+def ended(child: Child) -> None:
+    """Wait for a child's end."""
+    deadline = time.monotonic() + 20
+    while child.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -13,13 +13,16 @@ from rich.text import Text
 
 from ccci_upgrade.errors import CcciError, Exit
 from ccci_upgrade.flows import doctor
+from ccci_upgrade.flows.gates import Result
 from ccci_upgrade.flows.health import Check, Health
 from ccci_upgrade.flows.notes import AppNotes
-from ccci_upgrade.flows.status import AppStatus, Status
-from ccci_upgrade.flows.upgrade import Result
+from ccci_upgrade.flows.status import AppStatus, ServerLease, Status
 from ccci_upgrade.model.finding import Finding, Severity
+from ccci_upgrade.model.lease import Claim, LeaseState, Standing
+from ccci_upgrade.model.memory import LastGood
 from ccci_upgrade.model.notes import Note, make_note
 from ccci_upgrade.model.plan import ImageJump, Plan
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect, Protection
 from ccci_upgrade.model.run import Phase, Run
 from ccci_upgrade.model.verdict import Evidence, Outcome, State, Verdict
 from ccci_upgrade.model.version import Bump
@@ -125,6 +128,38 @@ def runs(draw: st.DrawFn) -> Run:
     )
 
 
+goods = st.builds(
+    LastGood,
+    app=foreign,
+    stack=foreign,
+    recipe=foreign,
+    version=foreign,
+    recorded=foreign,
+    operator=foreign,
+    host=foreign,
+    run_id=foreign,
+    snapshot=st.none() | foreign,
+    snapshot_host=foreign,
+)
+standings = st.builds(
+    Standing,
+    state=st.sampled_from(LeaseState),
+    why=foreign,
+    claim=st.none()
+    | st.builds(
+        Claim,
+        user=foreign,
+        host=foreign,
+        pid=st.just(1),
+        boot=foreign,
+        command=foreign,
+        since=foreign,
+        heartbeat=foreign,
+        token=foreign,
+    ),
+)
+
+
 @st.composite
 def statuses(draw: st.DrawFn) -> Status:
     """A status in which every text is foreign."""
@@ -141,10 +176,16 @@ def statuses(draw: st.DrawFn) -> Status:
             chaos=draw(st.booleans()),
             problem=draw(foreign),
             last_run=draw(st.none() | runs()),
+            last_good=draw(st.none() | goods),
+            back_to=draw(st.none() | goods),
+            recorded=draw(st.booleans()),
         )
         for _ in range(draw(st.integers(0, 3)))
     )
-    return Status(apps=rows, open_runs=(), damaged=0, errors=())
+    leases = draw(
+        st.lists(st.builds(ServerLease, server=foreign, standing=st.none() | standings), max_size=2)
+    )
+    return Status(apps=rows, leases=tuple(leases), open_runs=(), situations={}, damaged=0, errors=())
 
 
 everything: st.SearchStrategy[list[Block]] = st.one_of(
@@ -306,6 +347,23 @@ def test_a_page_is_shown_once() -> None:
     said = "\n".join(text.plain for text in lay_out(screens.plan_screen(plan), 80))
     assert said.count(page) == 1
     assert page in "\n".join(text.plain for text in lay_out(screens.finding_block(held), 80))
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "expected"),
+    [
+        ((), "data  2.0 MB in 1 volume, copied first; the app is down for about 15 s"),
+        ((NO_SNAPSHOT,), "data  2.0 MB in 1 volume, not copied: no-snapshot is acknowledged"),
+    ],
+)
+def test_a_plan_says_what_is_done_for_the_data(acknowledged: tuple[str, ...], expected: str) -> None:
+    """Whoever goes without a copy is not told that there will be one."""
+    protection = Protection(protect=Protect.STOPPED, sizes={"data": 2_000_000})
+    plan = Plan(
+        app="a", recipe="a", server="s", from_version="1", to_version="2", bump=Bump.PATCH, images=(), notes=(),
+        findings=(), fingerprints={}, acknowledged=frozenset(acknowledged), protection=protection,
+    )  # fmt: skip
+    assert expected in [text.plain.strip() for text in lay_out(screens.plan_screen(plan), None)]
 
 
 def test_paragraphs_of_one_version_share_a_heading() -> None:

@@ -62,6 +62,37 @@ def test_what_cannot_be_read_is_named(bad: Mount, why: str) -> None:
     assert why in refused
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (
+            {"type": "nfs", "o": "addr=10.0.0.1,rw", "device": ":/srv"},
+            "is of type nfs behind the driver local",
+        ),
+        ({"type": "cifs", "o": "username=u,password=s3cret", "device": "//n/s"}, "is of type cifs"),
+        ({"type": "none", "o": "rw,bind", "device": "/srv/data"}, "is a folder of the host"),
+        ({"device": "/dev/sdb1"}, "is of type unknown"),
+    ],
+)
+def test_the_driver_local_can_be_a_share_a_disk_or_a_folder(options: dict[str, str], why: str) -> None:
+    """Named, without what its options hold: a password may be among them."""
+    (refused,) = scoped(mount("v"), volumes=(replace(volume("v"), options=options),)).refused
+
+    assert f"v at /data {why}" in refused
+    assert "s3cret" not in refused
+
+
+def test_a_size_is_a_limit_and_a_tmpfs_holds_nothing() -> None:
+    """The one is copied, the other passed over: it is empty as soon as the app stops."""
+    limited = replace(volume("v"), options={"size": "1G"})
+    memory = replace(volume("w"), options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m"})
+    found = scoped(mount("v"), mount("w"), volumes=(limited, memory))
+
+    assert [source.volume.name for source in found.sources] == ["v"]
+    assert found.refused == ()
+    assert "w at /data is not kept" in found.passed[0]
+
+
 def test_an_app_elsewhere_one_everywhere_and_one_without_volumes_are_refused() -> None:
     """Volumes of another node, a global service, nothing to copy."""
     app = service("app", mounts=(mount("v"),))

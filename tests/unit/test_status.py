@@ -1,5 +1,7 @@
 """`status`: rows from real `.env` files and git repositories, and an Engine that answers what a test says."""
 
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +11,14 @@ import pytest
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import UsageError
 from ccci_upgrade.flows.status import AppStatus, Status, read_status, state_of
+from ccci_upgrade.model.lease import LeaseState, Standing
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.swarm import UpdateState
 from ccci_upgrade.model.verdict import Outcome
 from ccci_upgrade.model.version import Bump
 from ccci_upgrade.store.journal import Journal
 from tests.builders import DB_IMAGE, OLD, failed, service, stack, task, update
-from tests.fakeengine import FakeEngine
+from tests.fakeengine import FakeEngine, Reply
 from tests.gitrepo import GitRepo
 
 SERVER = "ci.example.org"
@@ -94,6 +97,7 @@ def engine() -> Iterator[FakeEngine]:
         fake.says("/info", {"Swarm": {"Cluster": {"ID": CLUSTER}, "ControlAvailable": True}, "Name": "ci"})
         fake.says("/services", [])
         fake.says("/tasks", [])
+        fake.says("/configs", [])
         yield fake
 
 
@@ -224,6 +228,49 @@ def test_one_silent_server_hides_no_other(config: Config, engine: FakeEngine, tm
 
     assert states == {"traefik.ci.example.org": "converged", "far": "unknown"}
     assert [error.code for error in found.errors] == ["engine-unreachable"]
+
+
+@pytest.mark.parametrize("said", [{}, {"message": "no configs for you"}])
+def test_an_engine_that_keeps_its_configs_to_itself_hides_nothing_else(
+    config: Config, engine: FakeEngine, said: object
+) -> None:
+    """What is remembered and who is at work are unknown, and the reason is told; that is no error."""
+    says(engine, "1.0.0+v2.1")
+    before = row(config)
+    engine.says("/configs", said, status=403 if said else 200)
+
+    found = read(config)
+
+    (after,) = found.apps
+    assert "/configs" in after.problem or "no configs for you" in after.problem
+    assert replace(after, problem=before.problem) == before
+    assert [(lease.server, lease.standing) for lease in found.leases] == [(SERVER, None)]
+    assert found.errors == ()
+
+
+def test_every_server_has_its_own_lease(config: Config, tmp_path: Path) -> None:
+    """One that is silent has an unknown one."""
+    env(tmp_path, "far", "TYPE=traefik\n", server="far.example.org")
+    both = replace(config, docker_hosts=config.docker_hosts | {"far.example.org": f"unix://{tmp_path}/none"})
+
+    found = {lease.server: lease.standing for lease in read(both).leases}
+
+    assert found == {SERVER: Standing(state=LeaseState.FREE), "far.example.org": None}
+
+
+def test_what_is_shared_is_asked_beside_the_stacks(config: Config, engine: FakeEngine) -> None:
+    """On a connection of its own: an Engine far away answers both in the time of one."""
+    both = threading.Barrier(2, timeout=10)
+    for path in ("/configs", "/services"):
+
+        def late(connection: socket.socket, reply: Reply = engine.replies[path]) -> bool:
+            both.wait()
+            return reply(connection)
+
+        engine.replies[path] = late
+
+    assert row(config).state == "undeployed"
+    assert not both.broken
 
 
 def test_a_named_server_is_the_only_one_asked(config: Config, tmp_path: Path) -> None:

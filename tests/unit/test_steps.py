@@ -10,6 +10,7 @@ import pytest
 
 from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.steps import Progress, Step, Walked, walk
+from ccci_upgrade.model.card import Card
 from ccci_upgrade.model.plan import Plan
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.store.journal import Journal, read_all
@@ -39,6 +40,10 @@ class Told:
     def plan(self, plan: Plan) -> None:
         """A plan."""
         self.said.append(f"plan {plan.app}")
+
+    def card(self, card: Card) -> None:
+        """A rollback card."""
+        self.said.append(f"card {card.app}")
 
     def phase(self, app: str, text: str) -> None:
         """A phase begins."""
@@ -196,3 +201,17 @@ def test_a_disk_that_fills_up_in_the_act_does_not_cost_the_verdict(
     assert [(p.name, p.ok) for p in walked.phases] == [("act", True), ("verify", True)]
     assert walked.error is None
     assert any("cannot write the journal" in line for line in way.told.said)
+
+
+def test_a_torn_line_is_reported_by_the_run_that_marked_it(way: Walk) -> None:
+    """Once: a run after it finds nothing torn."""
+    journal = Journal(way.folder, "abc")
+    journal.open(RUN)
+    with journal.path.open("ab") as file:
+        file.write(b'{"word": "en')
+    way.take(way.step("act"))
+    way.take(way.step("act"))
+
+    assert [line for line in way.told.said if "torn" in line] == [
+        f"note marked a torn line of 12 bytes in the journal `{journal.path}`; it is kept"
+    ]

@@ -101,3 +101,89 @@ def test_one_flipped_bit_in_a_header_is_seen_and_noise_never_breaks_it() -> None
             noisy[chance.randrange(len(noisy))] = chance.randrange(256)
         with contextlib.suppress(TarError):
             walked(bytes(noisy))
+
+
+def entry(kind: bytes, data: bytes, *, name: str = "__v/x", size: int | None = None) -> bytes:
+    """One entry of any type with its content, as a tar holds it."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(data) if size is None else size
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+
+
+LARGE = entry(b"x", b"29 size=" + b"9" * 20 + b"\n")
+ROOT_ENTRY = entry(tarfile.DIRTYPE, b"", name="__v")
+END = bytes(1024)
+
+
+def mended(header: bytes) -> bytes:
+    """A header with the checksum that it should have."""
+    blank = header[:148] + b" " * 8 + header[156:512]
+    return blank[:148] + f"{sum(blank):06o}\0 ".encode() + blank[156:] + header[512:]
+
+
+def sized(field: bytes) -> bytes:
+    """A plain file whose header has this field for its size."""
+    plain = entry(b"0", b"")
+    return mended(plain[:124] + field + plain[136:])
+
+
+def in_two_parts() -> bytes:
+    """A plain file whose name stands in two fields."""
+    plain = entry(b"0", b"", name="x")
+    return mended(plain[:257] + b"ustar\x0000" + plain[265:345] + b"__v".ljust(155, b"\0") + bytes(12))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "ends too early"),
+        (END, "nothing in it"),
+        (ROOT_ENTRY + bytes(512), "ends too early"),
+        (ROOT_ENTRY + END + ROOT_ENTRY, "something follows its end"),
+        (ROOT_ENTRY + bytes(512) + ROOT_ENTRY + END, "an empty block stands in the middle"),
+        (ROOT_ENTRY + entry(b"V", b"") + END, "unknown type 86"),
+        (ROOT_ENTRY + entry(b"x", b"", size=2 * 1024 * 1024) + END, "header that is too long"),
+        (ROOT_ENTRY + entry(b"x", b"11 size=-1\n") + entry(b"0", b"") + END, "size of an entry is no number"),
+        (ROOT_ENTRY + LARGE + entry(b"0", b"") + END, "size of an entry is no number"),
+        (ROOT_ENTRY + entry(b"x", b"junk") + END, "PAX header cannot be read"),
+        (ROOT_ENTRY + entry(b"x", b"9 path=a") + END, "PAX header cannot be read"),
+        (ROOT_ENTRY + entry(b"x", b"7 path\n") + END, "PAX header cannot be read"),
+        (ROOT_ENTRY + entry(b"x", b"1 path=a\n") + END, "PAX header cannot be read"),
+        (ROOT_ENTRY + sized(b"9" * 11 + b"\0") + END, "is none"),
+        (ROOT_ENTRY + entry(b"x", b"20 path=/etc/passwd\n") + entry(b"0", b"") + END, "is not below"),
+        (ROOT_ENTRY + entry(b"L", b"/etc/passwd\0") + entry(b"0", b"") + END, "is not below"),
+    ],
+)  # fmt: skip
+def test_each_way_to_be_no_archive_is_named(data: bytes, said: str) -> None:
+    """In a few words, for a person."""
+    with pytest.raises(TarError, match=said):
+        walked(data)
+
+
+@pytest.mark.parametrize(
+    ("extra", "size"),
+    [
+        (entry(b"x", b"13 size=1000\n") + entry(b"0", b"x" * 1000, size=5), 1000),
+        (entry(b"x", b"") + entry(b"0", b"12345"), 5),
+        (entry(b"g", b"15 path=nowhere\n") + entry(b"0", b"12345"), 5),
+        (entry(b"x", b"11 mtime=1\n") + entry(b"0", b"12345"), 5),
+        (entry(b"K", b"target\0") + entry(b"2", b"", size=700), 0),
+        (sized(b"\x80" + bytes(10) + b"\x05") + b"12345" + bytes(507), 5),
+        (sized(bytes(12)), 0),
+        (in_two_parts(), 0),
+    ],
+    ids=["size in PAX", "no records", "global", "another key", "long link", "binary size", "no size", "prefix"],
+)  # fmt: skip
+def test_every_form_that_an_engine_writes_is_counted(extra: bytes, size: int) -> None:
+    """Sizes that no octal number holds, names in two parts, headers that say nothing."""
+    walk = walked(ROOT_ENTRY + extra + END)
+
+    assert (walk.entries, walk.size) == (2, size)
+
+
+def test_a_name_longer_than_a_block_is_put_together() -> None:
+    """Its header's content has more blocks than one."""
+    long = f"__v/{'d' * 600}"
+
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        assert walked(archive([("__v", None), (long, b"12345")], form)).size == 5

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ccci_upgrade.model.facts import Facts
 from ccci_upgrade.model.finding import Finding
-from ccci_upgrade.model.findings import host, recipe, state, versions
+from ccci_upgrade.model.findings import host, protection, recipe, state, versions
 
 ACK_KINDS = frozenset(
     {
@@ -21,8 +21,11 @@ ACK_KINDS = frozenset(
         "env-upstream",
         "host-port-start-first",
         "major",
+        "no-snapshot",
         "notes-migration",
         "other-owner",
+        "remote-snapshot",
+        "snapshot-suspect",
         "unhealthy-before",
         "unknown-version",
         "volume-removed",
@@ -36,6 +39,7 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from state.find(facts)
     if facts.target is None:
         return
-    yield from versions.find(facts)
+    yield from versions.find(facts, facts.target)
     yield from recipe.find(facts)
     yield from host.find(facts)
+    yield from protection.find(facts)

@@ -39,12 +39,12 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _unreadable(facts: Facts) -> Iterator[Finding]:
     """Unknown is not fine: without the files no image, volume, port, secret or variable was checked."""
-    if facts.problems and facts.target is not None:
+    if facts.target is not None:
         yield Finding(
             id="compose-unreadable",
             severity=Severity.ACK,
             title="the target's compose files cannot be read: images, volumes, ports, secrets are not checked",
-            evidence=facts.problems,
+            evidence=facts.problems or ("no reason is known",),
             remedy=f"git -C {facts.recipe.path} show {quote(facts.target.version.text)}:compose.yml",
         )
 

@@ -83,7 +83,7 @@ def _unknown(facts: Facts) -> Iterator[Finding]:
 def _behind(facts: Facts) -> Iterator[Finding]:
     pinned = facts.app.env.pinned_version
     if pinned is not None and facts.deployed is not None and pinned < facts.deployed:
-        line = facts.app.env.lines.get("RECIPE") or facts.app.env.lines.get("TYPE") or 0
+        line = facts.app.env.lines.get("RECIPE") or facts.app.env.lines.get("TYPE")
         yield Finding(
             id="env-behind",
             severity=Severity.ACK,

@@ -8,14 +8,11 @@ from ccci_upgrade.model.image import db_series, is_database
 from ccci_upgrade.model.notes import markers
 from ccci_upgrade.model.plan import image_jumps
 from ccci_upgrade.model.recipe import Release
-from ccci_upgrade.model.version import Bump, ambiguous, bump_between
+from ccci_upgrade.model.version import Bump, RecipeVersion, ambiguous, bump_between
 
 
-def find(facts: Facts) -> Iterator[Finding]:
+def find(facts: Facts, target: Release) -> Iterator[Finding]:
     """What the versions on the way say."""
-    target = facts.target
-    if target is None:
-        return
     yield from _direction(facts, target)
     yield from _databases(facts)
     yield from _major(facts, target)
@@ -62,7 +59,7 @@ def _major(facts: Facts, target: Release) -> Iterator[Finding]:
     evidence: list[str] = []
     if facts.deployed is not None and bump_between(facts.deployed, target.version) is Bump.MAJOR:
         evidence.append(f"recipe: {facts.deployed} → {target.version}")
-        evidence += _skipped(facts, target)
+        evidence += _skipped(facts.deployed, target)
     for jump in image_jumps(facts):
         if jump.bump is Bump.MAJOR and not is_database(jump.new):
             evidence += [f"{jump.service}: {jump.old} → {jump.new}", *jump.links]
@@ -80,10 +77,8 @@ def _major(facts: Facts, target: Release) -> Iterator[Finding]:
     )
 
 
-def _skipped(facts: Facts, target: Release) -> list[str]:
-    if facts.deployed is None:
-        return []
-    between = range(facts.deployed.major + 1, target.version.major)
+def _skipped(deployed: RecipeVersion, target: Release) -> list[str]:
+    between = range(deployed.major + 1, target.version.major)
     return [f"major versions skipped: {', '.join(map(str, between))}"] if between else []
 
 

@@ -161,10 +161,16 @@ class Agent:
         self._set(task, State.FAILED, "started", why + (UNHEALTHY if sick else ""))
 
     def _stop(self, task: Task, container: Container) -> Steps:
-        if rows(task.spec, "Networks") and container.state == "running":
+        if self._gossips(task) and container.state == "running":
             yield Pause(seconds=GOSSIP, until=lambda: container.state != "running")
         grace = sub(task.spec, "ContainerSpec")
         yield from self._containers.stop(container, seconds(grace, "StopGracePeriod", default=GRACE))
+
+    def _gossips(self, task: Task) -> bool:
+        """Whether it is on a network of the Swarm's; `host` and `bridge` are each node's own."""
+        targets = [text(each, "Target") for each in rows(task.spec, "Networks")]
+        found = [self.world.network(target) for target in targets]
+        return any(network is None or network.driver == "overlay" for network in found)
 
     def _ended(self, task: Task) -> Steps:
         """Bring it down where it was told to go, and its container away once the store forgot the task."""

@@ -31,7 +31,7 @@ def inspect(host: Host, request: Request, ref: str) -> Answer:
     """Describe a local image."""
     del request
     known = _local(host, ref)
-    tags = [tag for tag, each in host.world.images.here().items() if each is known]
+    tags = [tag for tag, each in host.world.images.here().items() if each == known]
     return as_json(
         _summary(known, tags) | {"Os": "linux", "Architecture": "amd64", "Config": {"Cmd": ["/app"]}}
     )
@@ -47,11 +47,13 @@ def tag(host: Host, request: Request, ref: str) -> Answer:
 
 
 def remove(host: Host, request: Request, ref: str) -> Answer:
-    """Take a name of an image away."""
+    """Take a name of an image away; the last one stays where a container has the image."""
     known = _local(host, ref)
     name = plain(ref)
-    used = [each for each in host.world.containers.values() if plain(each.image) == name]
-    if used and not request.flag("force"):
+    images = host.world.images
+    used = [each for each in host.world.containers.values() if images.local(each.image) == known]
+    names = [tag for tag, each in images.here().items() if each == known]
+    if used and names == [name] and not request.flag("force"):
         said = f"container {used[0].id[:12]} is using its referenced image {known.id[7:19]}"
         raise RefusedError(
             409, f'conflict: unable to remove repository reference "{ref}" (must force) - {said}'

@@ -1,11 +1,19 @@
 """Routes of configs and secrets."""
 
+import re
+
 from ccci_upgrade.practice.engine.routes import Host, Route, body_of, filters, has_labels, known_filters
 from ccci_upgrade.practice.engine.specs import RPC
 from ccci_upgrade.practice.engine.things import Kept
 from ccci_upgrade.practice.engine.tree import Tree, copied, labels, rows, sub, text
 from ccci_upgrade.practice.engine.wire import Answer, Request, as_json
 from ccci_upgrade.practice.engine.world import RefusedError, new_id, stamp
+
+_NAME = re.compile("[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
+_NAME_RULE = (
+    "invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, "
+    "and the start and end character must be [a-zA-Z0-9]"
+)
 
 
 class Store:
@@ -42,9 +50,9 @@ class Store:
         """Create one; its name must be free."""
         spec = copied(body_of(request))
         name = text(spec, "Name")
-        if not name:
-            raise RefusedError(400, f"{RPC} InvalidArgument desc = invalid name")
-        if any(text(each.spec, "Name") == name for each in self._all(host).values()):
+        if _NAME.fullmatch(name) is None:
+            raise RefusedError(400, f"{RPC} InvalidArgument desc = {_NAME_RULE}")
+        if any(text(each.spec, "Name").lower() == name.lower() for each in self._all(host).values()):
             raise RefusedError(409, f"{RPC} AlreadyExists desc = {self.kind} {name} already exists")
         spec.setdefault("Labels", {})
         now = stamp()

@@ -84,7 +84,13 @@ def create_volume(host: Host, request: Request, _: str) -> Answer:
     """Create a volume, or give the one of that name."""
     spec = body_of(request) if request.body.strip() else {}
     name = text(spec, "Name") or new_id()
-    return as_json(_volume(host.world.volume(name, labels(spec, "Labels"))), 201)
+    driver, options = text(spec, "Driver") or "local", labels(spec, "DriverOpts")
+    if driver != "local":
+        said = f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found'
+        raise RefusedError(404, said)
+    if unknown := sorted(options.keys() - {"type", "o", "device", "size"}):
+        raise RefusedError(400, f'create {name}: invalid option: "{unknown[0]}"')
+    return as_json(_volume(host.world.volume(name, labels(spec, "Labels"), options)), 201)
 
 
 def volume(host: Host, request: Request, name: str) -> Answer:
@@ -131,7 +137,7 @@ def _volume(volume: Volume) -> Tree:
         "Labels": dict(volume.labels) or None,
         "Mountpoint": str(volume.folder),
         "Name": volume.name,
-        "Options": None,
+        "Options": dict(volume.options) or None,
         "Scope": "local",
     }
 

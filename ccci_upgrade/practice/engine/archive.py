@@ -98,9 +98,14 @@ def _packed(path: Path, top: str) -> Iterator[bytes]:
     with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, bufsize=PIECE) as tar:
         for each, name in _walk(path, top):
             with contextlib.suppress(FileNotFoundError):  # gone meanwhile
-                tar.add(each, arcname=name, recursive=False)
+                tar.add(each, arcname=name, recursive=False, filter=_whole_seconds)
             yield from sink.take()
     yield from sink.take()
+
+
+def _whole_seconds(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = int(member.mtime)
+    return member
 
 
 def _walk(path: Path, name: str) -> Iterator[tuple[Path, str]]:
@@ -141,16 +146,31 @@ def _unpack(host: Host, container: Container, base: PurePosixPath, tar: tarfile.
             target.parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(target) and not target.is_dir():
                 target.unlink()
-            _write(tar, member, target, root)
+            first = place(container, host.world, str(base / member.linkname.lstrip("/")))
+            _write(tar, member, target, root, first)
     for member, folder in reversed(folders):
         _own(member, folder)
+    if tar.fileobj is not None:  # tarfile passes a header that is none for the end
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise RefusedError(
+                500, "Error processing tar file(exit status 1): archive/tar: invalid tar header"
+            )
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, root: Path) -> None:
-    if not target.parent.resolve().is_relative_to(_home(target, root).resolve()):
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, root: Path, first: Path) -> None:
+    """Write a file, a link, or another name of the file `first`."""
+    home = _home(target, root).resolve()
+    near = (target, first) if member.islnk() else (target,)
+    if not all(each.parent.resolve().is_relative_to(home) for each in near):
         raise RefusedError(400, f"{member.name} leads out of the container")
     if member.issym():
         target.symlink_to(member.linkname)
+        _own(member, target)
+        return
+    if member.islnk():
+        target.hardlink_to(first)
+        _own(member, target)
         return
     source = tar.extractfile(member)
     if source is None:
@@ -171,9 +191,10 @@ def _home(target: Path, root: Path) -> Path:
 
 def _own(member: tarfile.TarInfo, path: Path) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        os.chown(path, member.uid, member.gid)
-    path.chmod(member.mode & 0o7777)
-    os.utime(path, (member.mtime, member.mtime))
+        os.lchown(path, member.uid, member.gid)
+    if not member.issym():
+        path.chmod(member.mode & 0o7777)
+    os.utime(path, (member.mtime, member.mtime), follow_symlinks=False)
 
 
 ROUTES = [

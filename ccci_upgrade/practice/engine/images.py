@@ -59,11 +59,11 @@ class Images:
 
     def local(self, ref: str) -> Known | None:
         """An image that is here, by name, tag, digest or id; None where it is not."""
-        name = plain(ref)
+        name, digest = plain(ref), _DIGEST.search(ref)
         for tag, known in self.here().items():
-            if name == tag or ref.removeprefix("sha256:") in {known.id[7:], known.id[7:19]}:
+            if (name == tag and not digest) or ref.removeprefix("sha256:") in {known.id[7:], known.id[7:19]}:
                 return known
-            if ref.endswith(f"@{known.digest}") and _repository(tag) == _repository(name):
+            if digest and digest[0] == f"@{known.digest}" and _repository(tag) == _repository(name):
                 return known
         return None
 

@@ -11,6 +11,7 @@ from typing import Self
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.practice.engine import (
     api_containers,
+    api_exec,
     api_images,
     api_kept,
     api_objects,
@@ -47,6 +48,7 @@ TABLE = Table(
         *api_images.ROUTES,
         *api_containers.ROUTES,
         *archive.ROUTES,
+        *api_exec.ROUTES,
         *api_practice.ROUTES,
     ]
 )

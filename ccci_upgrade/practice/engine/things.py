@@ -89,6 +89,18 @@ class Container:
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
+class Exec:
+    """A program to be run in a container; `code` is None until it ended. `streams` are those that are wanted."""
+
+    id: str
+    container: Container
+    argv: list[str]
+    user: str
+    streams: list[int]
+    code: int | None = None
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
 class Task:
     """One task; `gone` when the store has deleted it."""
 
@@ -157,6 +169,7 @@ class Volume:
     folder: Path
     labels: dict[str, str]
     created: str
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -13,6 +13,7 @@ from ccci_upgrade.practice.engine.events import Events
 from ccci_upgrade.practice.engine.images import Images
 from ccci_upgrade.practice.engine.things import (
     Container,
+    Exec,
     Faults,
     Kept,
     Mount,
@@ -56,6 +57,7 @@ class World:
         self.containers: dict[str, Container] = {}
         self.configs: dict[str, Kept] = {}
         self.secrets: dict[str, Kept] = {}
+        self.execs: dict[str, Exec] = {}
         self.networks: dict[str, Network] = {}
         self.volumes: dict[str, Volume] = {}
         self.dirty: dict[str, None] = {}
@@ -110,8 +112,8 @@ class World:
 
     # --- volumes ------------------------------------------------------------------------------------------
 
-    def volume(self, name: str, given: dict[str, str]) -> Volume:
-        """A volume by name, made when it is not there."""
+    def volume(self, name: str, given: dict[str, str], options: dict[str, str] | None = None) -> Volume:
+        """A volume by name, made with these labels and options when it is not there."""
         if name in self.volumes:
             return self.volumes[name]
         if not _NAME.fullmatch(name):
@@ -121,7 +123,7 @@ class World:
             )
         folder = self.folder / "volumes" / name
         folder.mkdir(parents=True, exist_ok=True)
-        volume = Volume(name=name, folder=folder, labels=given, created=stamp())
+        volume = Volume(name=name, folder=folder, labels=given, created=stamp(), options=options or {})
         self.volumes[name] = volume
         self.events.tell("volume", "create", name, {"driver": "local"})
         self.clockwork.touch()
@@ -232,6 +234,7 @@ class World:
         """Forget a container and what it wrote outside its volumes."""
         if self.containers.pop(container.id, None) is not None:
             shutil.rmtree(self.folder / "roots" / container.id, ignore_errors=True)
+            self.execs = {key: each for key, each in self.execs.items() if each.container is not container}
             self.tell(container, "destroy")
             self.clockwork.touch()
 

@@ -16,6 +16,9 @@ _NOT_THERE = "v9"
 _LIGHT = "1.9.1+2.26.0"
 _UNBUMPED = "1.2.1+3.2.0"
 _RENAMED = "1.9.2+2.26.0"
+_BAD = "1.9.3+2.26.0"
+_TIMEOUT = r"^TIMEOUT=(\S+)"
+_SHORT = "6"
 
 
 def _dirty(place: Place, mark: Mark) -> Caused:
@@ -81,6 +84,25 @@ def _renamed_volume(place: Place, _mark: Mark) -> Caused:
 
 def _take_renamed_back(place: Place, _mark: Mark, _kept: Mapping[str, str]) -> None:
     repositories.withdraw(place.checkout("drone"), _RENAMED)
+
+
+def _bad_version(place: Place, _mark: Mark) -> Caused:
+    line = "      - DATA_DIR=/data\n"
+    swap = ((line, f"{line}      - CRASH_AFTER=0.2 # practice: it migrates its data, then ends\n"),)
+    compose = changed(_newest_compose("drone"), Step(version=_BAD, swap=swap))
+    files = {"compose.yml": compose, f"release/{_BAD}": "Drone starts faster. Nothing to do.\n"}
+    repositories.publish(place.checkout("drone"), _BAD, files)
+    before = _set(place, "drone", _TIMEOUT, _SHORT)  # else abra waits for as long as a person would
+    return Caused(
+        did=f"drone {_BAD} was published: it migrates its data, then ends again and again",
+        see=("ccci-upgrade upgrade drone", "ccci-upgrade upgrade drone --on-failure leave"),
+        kept={"before": before},
+    )
+
+
+def _take_bad_back(place: Place, _mark: Mark, kept: Mapping[str, str]) -> None:
+    repositories.withdraw(place.checkout("drone"), _BAD)
+    _set(place, "drone", _TIMEOUT, kept["before"])
 
 
 def _secret_missing(place: Place, mark: Mark) -> Caused:
@@ -165,6 +187,12 @@ FAULTS = (
         summary="a version renames its volume: green, and the data is gone",
         cause=_renamed_volume,
         mend=_take_renamed_back,
+    ),
+    Fault(
+        name="bad-version",
+        summary="a version migrates its data and then ends: the upgrade is undone, data and all",
+        cause=_bad_version,
+        mend=_take_bad_back,
     ),
     Fault(
         name="secret-missing",
