@@ -84,7 +84,14 @@ def test_names_of_configs_secrets_and_networks(lab: Lab) -> None:
     lab.post("/networks/create", network, status=201)
     again = lab.engine.ask("POST", "/networks/create", body=network | {"CheckDuplicate": True})
     names = Swarm(lab.engine).names()
-    found = tree(lab.engine.get(f"/networks/{lab.stack}_n"))
+
+
+    def allocated() -> Tree:
+        """The real Engine answers the creation first and names the driver once the manager has allocated it."""
+        shown = tree(lab.engine.get(f"/networks/{lab.stack}_n"))
+        return shown if text(shown, "Driver") else {}
+
+    found = lab.until(allocated, "allocated")
 
     assert names.configs[f"{lab.stack}_c"] == b"one"
     assert f"{lab.stack}_s" in names.secrets
