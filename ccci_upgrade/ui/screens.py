@@ -40,6 +40,8 @@ OUTCOME_STYLE = {
 BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "magenta"}
 SHOWN_LOGS = 40
 """Log lines of failed tasks that are shown; the record has them all."""
+SHOWN_SECONDS = 0.05
+"""A phase that took less is not told at the end."""
 
 _STEP = 6
 _TYPED = re.compile(r"(?:(?P<why>.*): )?(?P<command>(?:git|docker|abra|ccci-upgrade) [^;]+)", re.DOTALL)
@@ -182,7 +184,8 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line("last log lines of the tasks that failed:", "bold", 2)
         for text in run.logs[-SHOWN_LOGS:]:
             yield line(text, "dim", 4)
-    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
+    # Of a run with twenty phases the ones that took time are worth a look; `--json` has all.
+    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases if p.seconds >= SHOWN_SECONDS)
     if took:
         yield line(took, "dim", 2)
     if run.next_steps:
