@@ -258,6 +258,9 @@ def _title(plan: Plan) -> Line:
     return Line(text=title, hang=2)
 
 
+_UNKNOWN_SIZE = {True: "the size of which is", False: "the sizes of which are"}
+
+
 def _data(plan: Plan) -> Iterator[Block]:
     """What is done for the data first, and what that costs."""
     protection = plan.protection
@@ -267,7 +270,7 @@ def _data(plan: Plan) -> Iterator[Block]:
     size = f"{in_words(protection.size)} in " if protection.sizes else ""
     text = f"{size}{volumes} {'volume' if volumes == 1 else 'volumes'}"
     if protection.unknown:
-        text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
+        text = f"{text}, {'the size of some is' if size else _UNKNOWN_SIZE[volumes == 1]} not known"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
     elif NO_SNAPSHOT in plan.acknowledged:
