@@ -9,6 +9,7 @@ from scripts.pictures import FOLDER, SCENES, THEMES, play, practice_host, text_o
 
 _MOVES = (
     (r"\d+\.\ds", "0.0s"),  # durations
+    (r"(?:[a-z-]{2,40}?0\.0s){3,}", "phases"),  # those that took time
     (r"\(id:\w+\)", "(id:)"),
     (r"task\w{25}", "task"),
     (r"task\w{12}(?=failed)", "task"),
