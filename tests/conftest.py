@@ -57,6 +57,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in (first for first in terminalreporter.stats.get("rerun", ()) if first.nodeid not in failed):
         terminalreporter.section(f"failed at first: {report.nodeid}")
         terminalreporter.write_line(report.longreprtext)
+        for title, said in report.sections:
+            terminalreporter.write_line(f"--- {title}, its end\n{said[-4000:]}")
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     figures = [str(value) for report in reports for name, value in report.user_properties if name == "figure"]
     if figures:

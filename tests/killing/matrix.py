@@ -169,8 +169,8 @@ def try_point(lab: Lab, job: Job, at: str, tally: Tally, *, turn: int) -> int:
     since = time.time()
     killed = kill(lab, job, at)
     options = offered(lab)
-    # Quicker than the moment it was to die at: that is a run like any other.
-    quick = at.startswith("abra") and killed.code == 0
+    # Quicker than the moment it was to die at, or dead between its last write and its end: a run like any other.
+    quick = at.startswith("abra") and (killed.code == 0 or not options)
     over = quick or at == f"{len(job.writes)}:after"
     way = options[turn % len(options)] if options else "over" if over else "again"
     where = tally.met(f"{job.named(at)}, then {way}", way)

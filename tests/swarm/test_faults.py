@@ -114,6 +114,7 @@ def test_a_rollback_onto_data_the_new_version_had_is_suspect(host: Host) -> None
     host.release("drone", "1.9.9+2.26.9", env={"app": {"EXIT": "7"}}, swap=((_HOST_PORT.format(8082), ""),))
     host.deploy("drone")
 
+    host.configure(budget="90s")  # Swarm's own way back takes its time where the machine is busy
     # Swarm goes back by itself only where the app was not stopped for a copy.
     seen = upgrade(host, "drone", "--to", "1.9.9+2.26.9", "--ack", "no-snapshot")
 

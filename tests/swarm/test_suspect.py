@@ -20,6 +20,7 @@ def test_a_way_back_passes_over_what_was_copied_from_suspect_data(host: Host) ->
         env={"app": {"HEALTHY": "never"}},
     )
 
+    host.configure(budget="90s")  # Swarm's own way back takes its time where the machine is busy
     seen = upgrade(host, "keycloak", "--to", NEW, "--ack=no-snapshot")
     suspect = _create(host)
     listed: Any = host.run_tool("snapshot", "list").out

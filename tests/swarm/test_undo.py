@@ -149,6 +149,7 @@ def test_swarms_own_way_back_is_suspect_and_without_a_snapshot_the_data_stays(ho
     host.release("drone", CRASHES, env={"app": {"EXIT": "7"}}, swap=((HOST_PORT, ""),))
     host.deploy("drone")
 
+    host.configure(budget="90s")  # Swarm's own way back takes its time where the machine is busy
     up = upgrade(host, "drone", "--to", CRASHES, "--ack", "no-snapshot")
     refused = back(host, "drone", "--to", FIRST["drone"])
 
