@@ -58,8 +58,9 @@ let
   words =
     line:
     map (builtins.substring 0 500) (
-      lib.filter (word: builtins.isString word && word != "") (builtins.split "[[:space:]]+" line)
+      first 300 (lib.filter (word: builtins.isString word && word != "") (builtins.split "[[:space:]]+" line))
     );
+  first = most: list: if builtins.length list <= most then list else builtins.genList (builtins.elemAt list) most;
 
   commands =
     text:
@@ -71,7 +72,8 @@ let
     lib.filter (command: command != [ ] && !said (lib.head command)) (
       map (line: uncommented (words line)) (lib.splitString "\n" bare)
     );
-  uncommented = all: if all == [ ] || lib.hasPrefix "#" (lib.head all) then [ ] else [ (lib.head all) ] ++ uncommented (lib.tail all);
+  uncommented =
+    all: if all == [ ] || lib.hasPrefix "#" (lib.head all) then [ ] else [ (lib.head all) ] ++ uncommented (lib.tail all);
   said =
     word:
     lib.elem word [
