@@ -47,7 +47,7 @@ in
       networking.firewall.allowedTCPPorts = cfg.openPorts;
       time.timeZone = lib.mkDefault cfg.timeZone;
       # Recipes mount it into containers; NixOS itself has no such file.
-      environment.etc."timezone".text = "${
+      environment.etc."timezone".text = lib.mkDefault "${
         if config.time.timeZone == null then "UTC" else config.time.timeZone
       }\n";
       environment.etc."ccci-upgrade/ccci-upgrade.toml" = lib.mkIf (cfg.settings != { }) {

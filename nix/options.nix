@@ -119,7 +119,7 @@ in
       example = lib.literalExpression ''
         { "docker.io" = { username = "ci"; passwordFile = config.ccci.host.secrets.hub_token.path; }; }'';
       description = ''
-        Logins for root's Docker client, by registry, written to `/root/.docker/config.json` beside what is there.
+        Logins for root's Docker client, by registry, written to `~root/.docker/config.json` beside what is there.
         One that is removed here stays in that file until `docker logout`.
       '';
       type = types.attrsOf (

@@ -146,7 +146,7 @@ let
           throw "The option `${path' loc}' is defined both null and not null."
         else
           type.merge loc values;
-      inherit (type) getOptions;
+      getOptions = type.getOptions or null;
     };
     listOf = type: {
       description = "list of ${composed type}";

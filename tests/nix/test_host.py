@@ -192,6 +192,8 @@ def test_the_time_zone_is_written_where_recipes_look(evaluate: Evaluate) -> None
     own = '{ time.timeZone = "Asia/Tokyo"; }'
     assert evaluate(wanted, f"{said} {own}") == ["Asia/Tokyo", "Asia/Tokyo\n"]
     assert evaluate(wanted, "{ time.timeZone = lib.mkForce null; }") == [None, "UTC\n"]
+    file = '{ environment.etc.timezone.text = "Etc/Custom"; }'
+    assert evaluate(wanted, file) == ["UTC", "Etc/Custom"]
 
 
 def test_the_programs_are_on_the_path(evaluate: Evaluate) -> None:
