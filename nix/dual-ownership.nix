@@ -9,214 +9,91 @@
 }:
 let
   cfg = config.ccci.host;
-
-  # -- names ----------------------------------------------------------------------------------------------------
-
-  # Together with an app these make an owner's name, in any order: `upgrade-traefik`, `nightly-keycloak-deploy`.
-  # Any other word tells it apart: a drone-runner-exec, a keycloak-backup or a deploy-bridge is none.
-  acting = [
-    "deploy"
-    "redeploy"
-    "reconcile"
-    "reconciler"
-    "upgrade"
-    "update"
-    "warm"
-    "roll"
-    "sweep"
-  ];
-  neutral = [
-    "abra"
-    "app"
-    "auto"
-    "cc"
-    "ci"
-    "nightly"
-    "weekly"
-    "daily"
-    "sh"
-    "py"
-  ];
-
-  parts = name: lib.filter builtins.isString (builtins.split "[-@_.]+" name);
-  plain = name: lib.removeSuffix ".timer" (lib.removeSuffix ".service" name);
-
-  ownsByName =
-    app: name:
-    let
-      all = parts (plain name);
-    in
-    plain name == app
-    || lib.elem app all
-      && lib.any (part: lib.elem part acting) all
-      && lib.all (part: part == app || part == "" || lib.elem part acting || lib.elem part neutral) all
-    || lib.elem app (cfg.legacyReconcilers.${plain name} or [ ]);
-
-  # -- texts ----------------------------------------------------------------------------------------------------
-
-  # Short pieces only: the regular expressions of Nix end it with a stack overflow on long ones.
-  words =
-    line:
-    map (builtins.substring 0 500) (
-      first 300 (lib.filter (word: builtins.isString word && word != "") (builtins.split "[[:space:]]+" line))
-    );
-  first = most: list: if builtins.length list <= most then list else builtins.genList (builtins.elemAt list) most;
-
-  commands =
-    text:
-    let
-      joined = builtins.replaceStrings [ "\\\n" ] [ " " ] text;
-      split = builtins.replaceStrings [ ";" "&" "|" "$(" "`" ] [ "\n" "\n" "\n" "\n" "\n" ] joined;
-      bare = builtins.replaceStrings [ "\"" "'" "(" ")" "[" "]" "," "{" "}" ] [ " " " " " " " " " " " " " " "" "" ] split;
-    in
-    lib.filter (command: command != [ ] && !said (lib.head command)) (
-      map (line: uncommented (words line)) (lib.splitString "\n" bare)
-    );
-  uncommented =
-    all: if all == [ ] || lib.hasPrefix "#" (lib.head all) then [ ] else [ (lib.head all) ] ++ uncommented (lib.tail all);
-  said =
-    word:
-    lib.elem word [
-      "echo"
-      "printf"
-      "logger"
-    ];
-
-  after = program: all: if all == [ ] then [ ] else if baseNameOf (lib.head all) == program then lib.tail all else after program (lib.tail all);
-  contains = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
-
-  verbs = {
-    abra = lib.concatMap (group: map (verb: "${group} ${verb}") [ "deploy" "d" "upgrade" "up" "rollback" "rl" "undeploy" "un" "new" ]) [ "app" "a" ];
-    docker = [
-      "stack deploy"
-      "stack up"
-      "stack rm"
-      "service create"
-      "service update"
-      "service rollback"
-      "service scale"
-      "service rm"
-    ];
-    ccci-upgrade = [
-      "upgrade"
-      "rollback"
-      "redeploy"
-      "snapshot restore"
-    ];
+  owning = import ./owning.nix {
+    inherit lib;
+    inherit (cfg) forbiddenApps legacyReconcilers;
   };
-
-  changes =
-    command:
-    let
-      acts = program: " ${lib.concatStringsSep " " (lib.filter (word: !lib.hasPrefix "-" word) (after program command))} ";
-    in
-    !lib.elem "--dry-run" command
-    && (
-      lib.any (program: lib.any (verb: contains " ${verb} " (acts program)) verbs.${program}) (lib.attrNames verbs)
-      || lib.any (word: lib.hasPrefix "warm_reconcile" (baseNameOf word)) command
-    );
-
-  names = app: word: builtins.match "(.*[^[:alnum:]])?${app}([^-[:alnum:]].*)?" word != null;
-  namesApp = app: lib.any (names app);
-  namesAny = command: lib.any (app: namesApp app command) cfg.forbiddenApps;
-
-  # A command that takes its app from elsewhere is about those that the rest of the unit mentions; `--all` and a
-  # loop over `abra app ls` are about all of them.
-  ownsByText =
-    app: texts:
-    let
-      all = lib.concatMap commands texts;
-      mentioned = lib.any (namesApp app) all;
-      everyApp = lib.any (command: lib.hasPrefix "app ls" (lib.concatStringsSep " " (after "abra" command))) all;
-      open = command: !namesAny command && lib.any (word: contains "$" word || contains "%" word) command;
-    in
-    lib.any (
-      command:
-      changes command
-      && (
-        namesApp app command
-        || (!namesAny command && lib.elem "--all" command)
-        || (open command && (mentioned || everyApp))
-      )
-    ) all;
-
-  # By the names of the programs a unit starts; a word without a path is an argument.
-  ownsByProgram =
-    app: texts:
-    lib.any (
-      text: lib.any (word: contains "/" word && baseNameOf word != app && ownsByName app (baseNameOf word)) (words text)
-    ) texts;
-
-  # -- what a host has ------------------------------------------------------------------------------------------
 
   # Only looked at: what a text refers to need not be built for that, and may stand in no name.
   seen = value: builtins.unsafeDiscardStringContext (toString value);
 
-  exec = service: lib.concatMap (key: map seen (lib.toList (service.serviceConfig.${key} or [ ]))) [
-    "ExecStartPre"
-    "ExecStart"
-    "ExecStartPost"
-    "ExecReload"
-    "ExecStop"
-    "ExecStopPost"
-  ];
-  scripts = service: map (key: seen (service.${key} or "")) [
-    "script"
-    "preStart"
-    "postStart"
-    "reload"
-    "preStop"
-    "postStop"
-  ];
-  settings = service: lib.mapAttrsToList (_: seen) (lib.filterAttrs (_: value: value != null) (service.environment or { }));
+  found =
+    what: set: judge:
+    lib.concatMap (
+      name:
+      lib.optional (judge name set.${name}) {
+        inherit name;
+        what = "${what}.${name}";
+      }
+    ) (lib.attrNames set);
+
+  scripts =
+    service:
+    map (key: seen (service.${key} or "")) [
+      "script"
+      "preStart"
+      "postStart"
+      "reload"
+      "preStop"
+      "postStop"
+    ];
+  programs =
+    service:
+    lib.concatMap (key: map seen (lib.toList (service.serviceConfig.${key} or [ ]))) [
+      "ExecStartPre"
+      "ExecStart"
+      "ExecStartPost"
+      "ExecReload"
+      "ExecStop"
+      "ExecStopPost"
+    ];
+  variables =
+    service: lib.mapAttrsToList (_: seen) (lib.filterAttrs (_: value: value != null) (service.environment or { }));
 
   fromServices =
-    app: where: services:
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: service:
-        lib.optional (
-          (service.enable or true)
-          && (
-            ownsByName app name
-            || ownsByText app [ (lib.concatStringsSep "\n" (scripts service ++ exec service ++ settings service)) ]
-            || ownsByProgram app (exec service)
-          )
-        ) { inherit name; what = "${where}.${name}"; }
-      ) services
+    app: what: services:
+    found what services (
+      name: service:
+      (service.enable or true)
+      && (
+        owning.byName app name
+        || owning.byText app (lib.concatStringsSep "\n" (scripts service ++ programs service ++ variables service))
+        || lib.any (owning.byProgram app) (programs service)
+      )
     );
 
   fromTimers =
     app:
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: timer:
-        lib.optional (
-          (timer.enable or true) && (ownsByName app name || ownsByName app (timer.timerConfig.Unit or ""))
-        ) { inherit name; what = "systemd.timers.${name}"; }
-      ) (config.systemd.timers or { })
+    found "systemd.timers" (config.systemd.timers or { }) (
+      name: timer:
+      (timer.enable or true)
+      && (owning.byName app name || owning.byName app (timer.timerConfig.Unit or ""))
     );
 
   fromActivation =
     app:
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: script:
-        # NixOS adds one named `script`, which is all others.
-        lib.optional (
-          name != "script"
-          && (ownsByName app name || ownsByText app [ (seen (if builtins.isAttrs script then script.text or "" else script)) ])
-        ) { inherit name; what = "system.activationScripts.${name}"; }
-      ) (config.system.activationScripts or { })
+    found "system.activationScripts" (config.system.activationScripts or { }) (
+      name: script:
+      # NixOS adds one named `script`, which is all others.
+      name != "script"
+      && (
+        owning.byName app name
+        || owning.byText app (seen (if builtins.isAttrs script then script.text or "" else script))
+      )
     );
 
   fromCron =
     app:
-    map (line: { name = ""; what = "services.cron.systemCronJobs: ${line}"; }) (
-      lib.filter (line: ownsByText app [ line ] || ownsByProgram app [ line ]) (
-        map seen (config.services.cron.systemCronJobs or [ ])
-      )
-    );
+    map
+      (line: {
+        name = "";
+        what = "services.cron.systemCronJobs: ${line}";
+      })
+      (
+        lib.filter (line: owning.byText app line || owning.byProgram app line) (
+          map seen (config.services.cron.systemCronJobs or [ ])
+        )
+      );
 
   # Programs in containers that put newer images into services by themselves.
   updaters = [
@@ -226,15 +103,12 @@ let
     "ouroboros"
   ];
   imageName = image: lib.head (lib.splitString ":" (lib.head (lib.splitString "@" (baseNameOf image))));
+
   fromContainers =
     app:
-    lib.concatLists (
-      lib.mapAttrsToList (
-        name: container:
-        lib.optional (
-          ownsByName app name || lib.elem (imageName (seen (container.image or ""))) ([ app ] ++ updaters)
-        ) { inherit name; what = "virtualisation.oci-containers.containers.${name}"; }
-      ) (config.virtualisation.oci-containers.containers or { })
+    found "virtualisation.oci-containers.containers" (config.virtualisation.oci-containers.containers or { }) (
+      name: container:
+      owning.byName app name || lib.elem (imageName (seen (container.image or ""))) ([ app ] ++ updaters)
     );
 
   fromNative =
@@ -244,10 +118,11 @@ let
       what = "services.${app}.enable";
     };
 
+  isAllowed = owner: lib.elem (owning.plain owner.name) (map owning.plain cfg.allowedUnits);
   owners =
     app:
     map (owner: owner.what) (
-      lib.filter (owner: !lib.elem (plain owner.name) (map plain cfg.allowedUnits)) (
+      lib.filter (owner: !isAllowed owner) (
         fromServices app "systemd.services" (config.systemd.services or { })
         ++ fromServices app "systemd.user.services" (config.systemd.user.services or { })
         ++ fromTimers app
@@ -257,22 +132,21 @@ let
         ++ fromNative app
       )
     );
+
+  assertionOf =
+    app:
+    let
+      listed = owners app;
+    in
+    {
+      assertion = listed == [ ];
+      message =
+        "ccci.host: ${app} has another owner on this host, and is upgraded by maintainers with abra (ccci-upgrade"
+        + " upgrade). Remove:\n"
+        + lib.concatMapStringsSep "\n" (what: "  - ${what}") listed
+        + "\nWhat only looks like an owner is named in ccci.host.allowedUnits.";
+    };
 in
 {
-  config = lib.mkIf cfg.enable {
-    assertions = map (
-      app:
-      let
-        found = owners app;
-      in
-      {
-        assertion = found == [ ];
-        message =
-          "ccci.host: ${app} has another owner on this host, and is upgraded by maintainers with abra (ccci-upgrade"
-          + " upgrade). Remove:\n"
-          + lib.concatMapStringsSep "\n" (what: "  - ${what}") found
-          + "\nWhat only looks like an owner is named in ccci.host.allowedUnits.";
-      }
-    ) cfg.forbiddenApps;
-  };
+  config = lib.mkIf cfg.enable { assertions = map assertionOf cfg.forbiddenApps; };
 }

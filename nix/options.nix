@@ -209,7 +209,9 @@ in
         ];
         cc-ci-reconcile-proxy = [ "traefik" ];
       };
-      description = "Units, or programs that units start, which are known to own apps, though nothing in their text says so.";
+      description = ''
+        Units, or programs that units start, which are known to own apps, though nothing in their text says so.
+      '';
     };
   };
 }

@@ -17,14 +17,18 @@ let
     else if builtins.isBool value || builtins.isInt value || builtins.isFloat value then
       builtins.toJSON value
     else if builtins.isList value then
-      "[${lib.concatStringsSep ", " (map (inline path) value)}]"
+      "[${lib.concatMapStringsSep ", " (inline path) value}]"
     else if isTable value then
-      "{ ${
-        lib.concatStringsSep ", " (lib.mapAttrsToList (name: each: "${key name} = ${inline (path ++ [ name ]) each}") value)
-      } }"
+      "{ ${lib.concatStringsSep ", " (lib.mapAttrsToList (pair path) value)} }"
     else
       # A path would be copied into the store with what is in it; write it as text, in quotes.
-      throw "ccci.host.settings: `${dotted path}` is a ${builtins.typeOf value}; write texts, numbers, truths, lists or sets";
+      throw (
+        "ccci.host.settings: `${dotted path}` is a ${builtins.typeOf value};"
+        + " write texts, numbers, truths, lists or sets"
+      );
+  pair =
+    path: name: value:
+    "${key name} = ${inline (path ++ [ name ]) value}";
 
   table =
     path: value:
@@ -34,8 +38,8 @@ let
       tables = lib.filterAttrs (_: isTable) known;
       lists = lib.filterAttrs (_: isTables) known;
     in
-    lib.mapAttrsToList (name: each: "${key name} = ${inline (path ++ [ name ]) each}\n") plain
-    ++ lib.concatLists (lib.mapAttrsToList (name: each: section "[" "]" (path ++ [ name ]) each) tables)
+    lib.mapAttrsToList (name: each: "${pair path name each}\n") plain
+    ++ lib.concatLists (lib.mapAttrsToList (name: section "[" "]" (path ++ [ name ])) tables)
     ++ lib.concatLists (
       lib.mapAttrsToList (name: lib.concatMap (section "[[" "]]" (path ++ [ name ]))) lists
     );
@@ -43,7 +47,8 @@ let
   section =
     before: after: path: value:
     [ "\n${before}${dotted path}${after}\n" ] ++ table path value;
+  head = "# Written by the host's configuration, ccci.host.settings.\n";
 in
 {
-  render = value: lib.concatStrings ([ "# Written by the host's configuration, ccci.host.settings.\n" ] ++ table [ ] value);
+  render = value: lib.concatStrings ([ head ] ++ table [ ] value);
 }

@@ -1,5 +1,5 @@
 # As much of nixpkgs' `lib` as nix/*.nix uses, written anew: no registry that tests may use has the real one.
-# It refuses what it does not know. `CCCI_NIXPKGS_LIB` has the tests run with the real one (docs/reference/host-module.md).
+# It refuses what it does not know. `CCCI_NIXPKGS_LIB` has the tests run with the real one.
 let
   inherit (builtins)
     all
@@ -39,14 +39,19 @@ let
   imap = f: list: builtins.genList (at: f at (elemAt list at)) (length list);
   toList = value: if isList value then value else [ value ];
   optional = wanted: value: if wanted then [ value ] else [ ];
-  optionals = wanted: values: if wanted then values else [ ];
   optionalAttrs = wanted: values: if wanted then values else { };
-  filterAttrs = keep: set: listToAttrs (concatMap (name: optional (keep name set.${name}) { inherit name; value = set.${name}; }) (attrNames set));
+  pairs = set: map (name: { inherit name; value = set.${name}; }) (attrNames set);
+  filterAttrs = keep: set: listToAttrs (filter (pair: keep pair.name pair.value) (pairs set));
   mapAttrsToList = f: set: map (name: f name set.${name}) (attrNames set);
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
-  hasSuffix = suffix: text: let n = stringLength suffix; m = stringLength text; in n <= m && substring (m - n) n text == suffix;
-  removeSuffix = suffix: text: if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
-  escape = text: builtins.replaceStrings [ "." "*" "+" "?" "(" ")" "[" "{" "|" "^" "$" "\\" ] [ "\\." "\\*" "\\+" "\\?" "\\(" "\\)" "\\[" "\\{" "\\|" "\\^" "\\$" "\\\\" ] text;
+  removeSuffix =
+    suffix: text:
+    let
+      rest = stringLength text - stringLength suffix;
+    in
+    if rest >= 0 && substring rest (stringLength suffix) text == suffix then substring 0 rest text else text;
+  special = [ "." "*" "+" "?" "(" ")" "[" "{" "|" "^" "$" "\\" ];
+  escape = builtins.replaceStrings special (map (each: "\\${each}") special);
   splitString = separator: text: filter isString (split (escape separator) text);
 
   # -- properties of definitions -----------------------------------------------------------------------------------
@@ -102,7 +107,7 @@ let
       wrong = filter (value: !type.check value) values;
     in
     if wrong != [ ] then
-      throw "A definition for option `${path loc}' is not of type `${type.description}'. It is a ${typeOf (head wrong)}."
+      throw "A definition for option `${path loc}' is not of type `${type.description}', but a ${typeOf (head wrong)}."
     else
       type.merge loc values;
 
@@ -112,10 +117,13 @@ let
 
   one =
     loc: values:
-    if length values == 1 || all (value: value == head values) values then head values else throw "The option `${path loc}' has conflicting definition values.";
+    if length values == 1 || all (value: value == head values) values then
+      head values
+    else
+      throw "The option `${path loc}' has conflicting definition values.";
   simple = description: check: { inherit description check; merge = one; };
   isDerivation = value: isAttrs value && value.type or "" == "derivation";
-  composed = type: if elem " " (map (each: if isString each then each else " ") (split " " type.description)) then "(${type.description})" else type.description;
+  composed = type: if match "[^ ]*" type.description == null then "(${type.description})" else type.description;
 
   types = rec {
     bool = simple "boolean" isBool;
@@ -124,7 +132,11 @@ let
     path = simple "absolute path" (value: isPath value || isString value && hasPrefix "/" value || isDerivation value);
     package = simple "package" isDerivation;
     port = ints.between 0 65535 // { description = "TCP port"; };
-    ints.between = low: high: simple "integer between ${toString low} and ${toString high}" (value: isInt value && low <= value && value <= high);
+    ints.between =
+      low: high:
+      simple "integer between ${toString low} and ${toString high}" (
+        value: isInt value && low <= value && value <= high
+      );
     strMatching = pattern: simple "string matching `${pattern}`" (value: isString value && match pattern value != null);
     enum = values: simple "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (value: elem value values);
     separatedString = separator: { description = "string"; check = isString; merge = _: concatStringsSep separator; };
@@ -133,7 +145,9 @@ let
     anything = {
       description = "anything";
       check = _: true;
-      merge = loc: values: if all isAttrs values && !any isDerivation values then (attrsOf anything).merge loc values else one loc values;
+      merge =
+        loc: values:
+        (if all isAttrs values && !any isDerivation values then (attrsOf anything).merge else one) loc values;
     };
     nullOr = type: {
       description = "null or ${composed type}";
@@ -143,7 +157,7 @@ let
         if all (value: value == null) values then
           null
         else if elem null values then
-          throw "The option `${path' loc}' is defined both null and not null."
+          throw "The option `${where loc}' is defined both null and not null."
         else
           type.merge loc values;
       getOptions = type.getOptions or null;
@@ -151,7 +165,17 @@ let
     listOf = type: {
       description = "list of ${composed type}";
       check = isList;
-      merge = loc: values: concatMap (value: concatLists (imap (at: each: let kept = effective [ each ]; in optionals (kept != [ ]) [ (merged (loc ++ [ (toString at) ]) type kept) ]) value)) values;
+      merge =
+        loc: values:
+        let
+          element =
+            at: each:
+            let
+              kept = effective [ each ];
+            in
+            optional (kept != [ ]) (merged (loc ++ [ (toString at) ]) type kept);
+        in
+        concatMap (value: concatLists (imap element value)) values;
       getOptions = type.getOptions or null;
     };
     attrsOf = type: {
@@ -164,17 +188,28 @@ let
           names = unique (concatMap attrNames sets);
           given = name: effective (concatMap (set: optional (set ? ${name}) set.${name}) sets);
         in
-        listToAttrs (concatMap (name: optionals (given name != [ ]) [ { inherit name; value = merged (loc ++ [ name ]) type (given name); } ]) names);
+        listToAttrs (
+          map (name: {
+            inherit name;
+            value = merged (loc ++ [ name ]) type (given name);
+          }) (filter (name: given name != [ ]) names)
+        );
       getOptions = type.getOptions or null;
     };
     submodule = module: {
       description = "submodule";
       check = value: isAttrs value || isFunction value || isPath value;
-      merge = loc: values: (evalModules { modules = [ module ] ++ values; specialArgs.name = elemAt loc (length loc - 1); prefix = loc; }).config;
+      merge =
+        loc: values:
+        (evalModules {
+          modules = [ module ] ++ values;
+          specialArgs.name = elemAt loc (length loc - 1);
+          prefix = loc;
+        }).config;
       getOptions = (evalModules { modules = [ module ]; specialArgs.name = "‹name›"; }).options;
     };
   };
-  path' = path;
+  where = path;
 
   # -- modules -----------------------------------------------------------------------------------------------------
 
@@ -194,7 +229,8 @@ let
         module:
         let
           value = if isPath module || isString module then import module else module;
-          applied = if isFunction value then value (builtins.intersectAttrs (if builtins.functionArgs value == { } then arguments else builtins.functionArgs value) arguments) else value;
+          wanted = builtins.functionArgs value;
+          applied = if isFunction value then value (builtins.intersectAttrs wanted arguments) else value;
           long = applied ? config || applied ? options;
           unknown = filter (name: !elem name [ "config" "options" "imports" "_file" ]) (attrNames applied);
         in
@@ -264,8 +300,8 @@ let
   lib = {
     inherit
       all any attrNames concatLists concatMap concatStringsSep elem evalModules filter filterAttrs hasPrefix head
-      literalExpression mapAttrs mapAttrsToList mkDefault mkForce mkIf mkMerge mkOption optional optionalAttrs removeSuffix
-      splitString tail toList types
+      literalExpression mapAttrs mapAttrsToList mkDefault mkForce mkIf mkMerge mkOption optional optionalAttrs
+      removeSuffix splitString tail toList types
       ;
     concatStrings = concatStringsSep "";
     concatMapStringsSep = separator: f: list: concatStringsSep separator (map f list);

@@ -1,5 +1,6 @@
-# The options of NixOS that nix/*.nix sets or reads, with the defaults NixOS gives them. Sources: nixos/modules/ of
-# nixpkgs, virtualisation/docker.nix, virtualisation/oci-containers.nix, system/boot/systemd.nix, services/scheduling/cron.nix.
+# The options of NixOS that nix/*.nix sets or reads, with the defaults NixOS gives them. Sources, in nixos/modules/ of
+# nixpkgs: virtualisation/docker.nix, virtualisation/oci-containers.nix, system/boot/systemd.nix,
+# services/scheduling/cron.nix.
 { lib, ... }:
 let
   inherit (lib) mkOption types;

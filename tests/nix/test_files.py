@@ -47,7 +47,7 @@ def test_nix_can_read_it(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
     assert done.returncode == 0, done.stderr
-    assert [line for line in text.splitlines() if len(line) > 130 or line != line.rstrip()] == []
+    assert [line for line in text.splitlines() if len(line) > 120 or line != line.rstrip()] == []
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
@@ -123,7 +123,6 @@ def test_the_flake_has_module_and_overlay(tmp_path: Path) -> None:
       let flake = import {tmp_path}/tree/flake.nix; outputs = flake.outputs {{ self = outputs; }};
       in {{
         inputs = flake ? inputs; names = builtins.mapAttrs (_: builtins.attrNames) outputs;
-        same = outputs.nixosModules.default == outputs.nixosModules.host || true;
         overlay = outputs.overlays.default {{ callPackage = file: _: baseNameOf file; }} {{ }};
         module = (lib.evalModules {{
           modules = [ outputs.nixosModules.default {ROOT}/tests/nix/stubs.nix ];
@@ -136,7 +135,6 @@ def test_the_flake_has_module_and_overlay(tmp_path: Path) -> None:
         value={
             "inputs": False,
             "names": {"nixosModules": ["default", "host"], "overlays": ["default"]},
-            "same": True,
             "overlay": {"ccci-upgrade": "package.nix"},
             "module": False,
         },
@@ -167,7 +165,6 @@ def test_nix_itself_takes_the_flake(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["default", "host"]
-    assert not (tree / "flake.lock").exists() or "nodes" in (tree / "flake.lock").read_text()
 
 
 def test_the_package_is_the_projects(ask: Callable[[str], Answer]) -> None:
@@ -242,7 +239,6 @@ def test_the_example_host_says_what_is_there(ask: Callable[[str], Answer]) -> No
     guide = (ROOT / "docs" / "guides" / "host-module.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```nix\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     flake = next(each for each in examples if "inputs" in each)
-    module = "{ _module, ... }: { }"
     answer = ask(f"""
       let
         flake = {flake};
@@ -263,7 +259,6 @@ def test_the_example_host_says_what_is_there(ask: Callable[[str], Answer]) -> No
         inherit (host.config.ccci.host) enable;
       }}""")
 
-    assert module
     assert answer == Answer(value={"first": True, "failed": [], "enable": True}, error="")
 
 
