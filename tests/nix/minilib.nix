@@ -37,6 +37,7 @@ let
 
   unique = foldl' (seen: each: if elem each seen then seen else seen ++ [ each ]) [ ];
   imap = f: list: builtins.genList (at: f at (elemAt list at)) (length list);
+  reverse = list: builtins.genList (at: elemAt list (length list - at - 1)) (length list);
   toList = value: if isList value then value else [ value ];
   optional = wanted: value: if wanted then [ value ] else [ ];
   optionalAttrs = wanted: values: if wanted then values else { };
@@ -237,15 +238,14 @@ let
         if long && unknown != [ ] then
           throw "a module has `config' or `options' beside: ${concatStringsSep ", " unknown}"
         else
-          concatMap load (applied.imports or [ ])
-          ++ [
-            {
-              options = applied.options or { };
-              config = if long then applied.config or { } else removeAttrs applied [ "imports" "_file" ];
-            }
-          ];
-      removeAttrs = builtins.removeAttrs;
-      every = concatMap load modules;
+          {
+            imports = applied.imports or [ ];
+            options = applied.options or { };
+            config = if long then applied.config or { } else builtins.removeAttrs applied [ "imports" "_file" ];
+          };
+      # The real one goes through imports level by level, and then takes all from the last to the first.
+      levels = loaded: if loaded == [ ] then [ ] else loaded ++ levels (concatMap (each: map load each.imports) loaded);
+      every = reverse (levels (map load modules));
       declare =
         loc: a: b:
         a
@@ -260,22 +260,30 @@ let
         ) b;
       options = foldl' (declare prefix) { } (map (module: module.options) every);
 
+      below = name: sets: concatMap (set: optional (set ? ${name}) set.${name}) sets;
+
+      unknown =
+        loc: declared: sets:
+        concatMap (
+          name:
+          if !(declared ? ${name}) then
+            [ (path (loc ++ [ name ])) ]
+          else if isOption declared.${name} then
+            [ ]
+          else
+            unknown (loc ++ [ name ]) declared.${name} (concatMap push (below name sets))
+        ) (unique (concatMap attrNames sets));
+
       tree =
         loc: declared: sets:
-        let
-          unknown = filter (name: !(declared ? ${name})) (unique (concatMap attrNames sets));
-        in
-        if unknown != [ ] then
-          throw "The option `${path (loc ++ [ (head unknown) ])}' does not exist."
-        else
-          mapAttrs (
-            name: below:
-            let
-              here = loc ++ [ name ];
-              definitions = concatMap (set: optional (set ? ${name}) set.${name}) sets;
-            in
-            if isOption below then leaf here below definitions else tree here below (concatMap push definitions)
-          ) declared;
+        mapAttrs (
+          name: inner:
+          let
+            here = loc ++ [ name ];
+            given = below name sets;
+          in
+          if isOption inner then leaf here inner given else tree here inner (concatMap push given)
+        ) declared;
 
       leaf =
         loc: option: definitions:
@@ -291,7 +299,9 @@ let
         else
           (option.apply or (value: value)) (mergeAs loc option.type whole);
 
-      config = tree prefix options (concatMap (module: push module.config) every);
+      given = concatMap (module: push module.config) every;
+      wrong = unknown prefix options given;
+      config = if wrong == [ ] then tree prefix options given else throw "The option `${head wrong}' does not exist.";
     in
     {
       inherit config options;

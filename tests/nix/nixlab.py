@@ -1,4 +1,4 @@
-"""Evaluates nix/*.nix for tests: `nix-instantiate` without a store and without a network, one process for each question.
+"""Evaluates nix/*.nix for tests: `nix-instantiate` without a store or a network, one process for each question.
 
 The module runs on a small `lib` of our own and on stubs of NixOS' options. `CCCI_NIXPKGS_LIB` names the `lib` folder
 of a nixpkgs to run the same tests on instead.

@@ -155,6 +155,7 @@ def test_nix_itself_takes_the_flake(tmp_path: Path) -> None:
         store,
         "eval",
         "--json",
+        "--no-write-lock-file",
         f"path:{tree}#nixosModules",
         "--apply",
         "builtins.attrNames",
@@ -217,7 +218,8 @@ def _package(ask: Callable[[str], Answer], *, has_pyrage: bool) -> object:
       }};
       in import {ROOT}/nix/package.nix {{
         inherit python3Packages;
-        lib = lib // {{ cleanSource = x: x; getLib = x: x; makeBinPath = _: "bin"; licenses.mit = 1; platforms.linux = [ ]; }};
+        lib = lib // {{
+          cleanSource = x: x; getLib = x: x; makeBinPath = _: "bin"; licenses.mit = 1; platforms.linux = [ ]; }};
         stdenv.hostPlatform.system = "x86_64-linux"; stdenv.cc.cc = "cc";
         autoPatchelfHook = ""; git = "git"; openssh = "ssh";
       }}""")
@@ -246,8 +248,8 @@ def test_the_example_host_says_what_is_there(ask: Callable[[str], Answer]) -> No
           self = {{ outPath = ./.; }};
           nixpkgs.lib.nixosSystem = host: host;
           ccci-upgrade.nixosModules.default = {ROOT}/nix/host.nix;
-          sops-nix.nixosModules.sops =
-            {{ options.sops.secrets = lib.mkOption {{ default = {{ }}; type = lib.types.attrsOf lib.types.anything; }}; }};
+          sops-nix.nixosModules.sops.options.sops.secrets =
+            lib.mkOption {{ default = {{ }}; type = lib.types.attrsOf lib.types.anything; }};
         }};
         name = builtins.head (builtins.attrNames system.nixosConfigurations);
         ours = builtins.filter (each: !(builtins.isPath each && baseNameOf each == "configuration.nix"))

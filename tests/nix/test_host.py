@@ -95,7 +95,7 @@ def test_other_settings_of_docker_are_free(evaluate: Evaluate) -> None:
 def test_dockers_own_pruning_may_not_take_what_a_rollback_needs(evaluate: Evaluate, flag: str) -> None:
     """With such a flag it is refused when it is on; without, it is the host's own affair."""
     on = "virtualisation.docker.autoPrune.enable = true;"
-    flags = f'virtualisation.docker.autoPrune.flags = [ "--filter until=24h" "{flag}" ];'
+    flags = f'virtualisation.docker.autoPrune.flags = [ "--filter until=24h" "--force {flag}" ];'
 
     assert "autoPrune with --all or --volumes" in _one(evaluate(FAILED, f"{{ {on} {flags} }}"))
     assert evaluate(FAILED, f"{{ {flags} }}") == []

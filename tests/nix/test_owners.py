@@ -100,7 +100,8 @@ def test_names_that_own(evaluate: Evaluate, app: str) -> None:
 def test_names_that_do_not_own(evaluate: Evaluate, app: str) -> None:
     """A runner, a backup, a certificate, units of other apps: none of them deploys it."""
     names = [
-        f"{app}-runner-exec", f"{app}-exec-runner", f"ci-{app}", f"backup-{app}", f"{app}-certs-deploy", f"{app}-exporter",
+        f"{app}-runner-exec", f"{app}-exec-runner", f"ci-{app}", f"backup-{app}", f"{app}-certs-deploy",
+        f"{app}-exporter",
         "deploy-bridge", "deploy-dashboard", "deploy-reports", "ci-docker-prune", "backupbot", f"my{app}-deploy",
         f"{app}s-update", "docker-prune", "nixos-upgrade", f"update-{app}-dns",
     ]  # fmt: skip
@@ -138,8 +139,8 @@ ACTING = (
     "ccci-upgrade redeploy --lock /srv/{app}.lock.toml",
     "ccci-upgrade snapshot restore 20260101T000000-0000 {app}",
     "python3 /srv/runner/warm_reconcile.py {app}",
-    "for app in {app} gitea; do\n  abra app upgrade \"${app_domain}\"\ndone",
-    "DOMAIN={app}.ci.example.org\nabra app deploy \"$DOMAIN\"",
+    'for app in {app} gitea; do\n  abra app upgrade "${app_domain}"\ndone',
+    'DOMAIN={app}.ci.example.org\nabra app deploy "$DOMAIN"',
     "abra app upgrade {app}.$DOMAIN",
 )  # fmt: skip
 
@@ -184,7 +185,7 @@ HARMLESS = (
     "ccci-upgrade health {app}",
     "ccci-upgrade upgrade {app} --dry-run",
     "systemctl restart {app}-runner-exec",
-    "abra app deploy \"$DOMAIN\"",
+    'abra app deploy "$DOMAIN"',
     "myabra app deploy {app}.ci.example.org",
     "docker exec {app} sh -c upgrade",
 )  # fmt: skip
@@ -224,7 +225,7 @@ def test_an_app_named_by_the_environment(evaluate: Evaluate) -> None:
     """The script takes it from a variable of its unit."""
     said = service(
         "job",
-        '{ environment.DOMAIN = "keycloak.ci.example.org"; environment.NO = null; script = "abra app upgrade $DOMAIN"; }',
+        '{ environment = { DOMAIN = "keycloak.ci.example.org"; NO = null; }; script = "abra app upgrade $DOMAIN"; }',
     )
 
     assert owners(evaluate, said) == {"keycloak": ["systemd.services.job"]}
@@ -243,7 +244,7 @@ def test_a_unit_that_is_turned_off_owns_nothing(evaluate: Evaluate) -> None:
     assert owners(evaluate, service("deploy-proxy", "{ enable = false; }")) == {}
 
 
-@pytest.mark.parametrize("count", [100_000, 1_000_000])
+@pytest.mark.parametrize("count", [100_000, 400_000])
 def test_long_scripts_do_not_end_nix(evaluate: Evaluate, tmp_path: Path, count: int) -> None:
     """Its regular expressions overflow the stack on long texts; a word, a line and a script may be long."""
     (tmp_path / "long").write_text("x" * count + "\n" + "y " * (count // 20) + "\n" + "z\n" * (count // 50))
@@ -337,7 +338,7 @@ def test_programs_that_replace_images_own_all(evaluate: Evaluate, updater: str) 
     """They ask nobody which service they may change."""
     found = owners(evaluate, _containers((("news", f"example/{updater}:1"), ("diun", "example/diun:4"))))
 
-    assert found == dict.fromkeys(APPS, ["virtualisation.oci-containers.containers.news"])
+    assert found == {app: ["virtualisation.oci-containers.containers.news"] for app in APPS}
 
 
 def test_native_services_are_refused(evaluate: Evaluate) -> None:

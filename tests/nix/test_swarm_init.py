@@ -244,7 +244,7 @@ def test_a_locked_swarm_is_left_for_a_person(lab: Lab) -> None:
     assert "docker swarm unlock" in ran.err
 
 
-def test_a_worker_is_left_alone(lab: Lab, tmp_path: Path) -> None:
+def test_a_worker_is_left_alone(lab: Lab) -> None:
     """It belongs to another manager; it never leaves a Swarm. Two Engines, with a cable between them."""
     manager = Engine()
     try:

@@ -23,8 +23,13 @@ ORDER = (
 )
 """One server for all: the first changes nothing, three apps are upgraded, one is copied, and goes back."""
 
-ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md", ROOT / "docs" / "guides" / "second-copies.md")
-"""Played over ssh, in test_far.py; what needs a bot of one's own is tried in test_secondcopy.py."""
+ELSEWHERE = (
+    ROOT / "docs" / "guides" / "from-a-laptop.md",
+    ROOT / "docs" / "guides" / "second-copies.md",
+    ROOT / "docs" / "guides" / "host-module.md",
+)
+"""Played over ssh, in test_far.py; what needs a bot of one's own is tried in test_secondcopy.py; what a NixOS would
+make of the host module can be tried nowhere here, see tests/nix/."""
 
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
