@@ -25,8 +25,10 @@ patience() { # for another look; ends the script with the given words after the 
   sleep 0.5
 }
 
+# "active true" and the Swarm's id where it is managed from here. Without an id it has no leader yet, and its networks
+# are silently missing from every list.
 swarm_state() {
-  docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}' ||
+  docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{with .Swarm.Cluster}}{{.ID}}{{end}}' ||
     fail "no Engine answers: try systemctl status docker.service"
 }
 
@@ -36,7 +38,7 @@ ensure_swarm() {
   while true; do
     state=$(swarm_state)
     case $state in
-    "active true")
+    "active true "?*)
       return
       ;;
     inactive\ *)
@@ -48,7 +50,7 @@ ensure_swarm() {
     locked\ *)
       fail "the Swarm is locked: run docker swarm unlock, then systemctl restart ccci-swarm-init.service"
       ;;
-    "active false")
+    "active false "*)
       patience "this machine is a worker in a Swarm, or its manager is lost (docker info: $state)" \
         "nothing was changed; ccci.host is for the only manager of a Swarm: docker node ls on its manager tells more"
       ;;

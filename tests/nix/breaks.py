@@ -257,9 +257,10 @@ BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
     INIT: (
         ('>/dev/null\n      echo "ccci-swarm-init: a new Swarm', '\n      echo "ccci-swarm-init: a new Swarm'),
         ('--listen-addr "$CCCI_LISTEN_ADDR"', ""),
+        ('"active true "?*)', '"active true "*)'),
         ('--advertise-addr "$CCCI_ADVERTISE_ADDR"', "--advertise-addr 10.0.0.1"),
         ("    locked\\ *)\n      fail", "    locked\\ *)\n      docker swarm leave --force; fail"),
-        ('    "active false")\n      patience', '    "active false")\n      docker swarm leave --force; patience'),
+        ('    "active false "*)\n      patience', '    "active false "*)\n      docker swarm leave --force; patience'),
         ('patience "this machine is a worker', 'return; patience "this machine is a worker'),
         ('    *)\n      patience "the Swarm does not come up', '    *)\n      fail "the Swarm does not come up'),
         ('    fail "no Engine answers', '    echo "inactive false" # "no Engine answers'),

@@ -25,7 +25,6 @@ let
     map
     mapAttrs
     match
-    sort
     split
     stringLength
     substring
@@ -60,7 +59,6 @@ let
   mkIf = condition: content: { _type = "if"; inherit condition content; };
   mkMerge = contents: { _type = "merge"; inherit contents; };
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
-  mkOrder = priority: content: { _type = "order"; inherit priority content; };
   mkDefault = mkOverride 1000;
   mkForce = mkOverride 50;
   usual = 100;
@@ -73,31 +71,27 @@ let
       "if" = map (mapAttrs (_: mkIf definition.condition)) (push definition.content);
       merge = concatMap push definition.contents;
       override = map (mapAttrs (_: mkOverride definition.priority)) (push definition.content);
-      order = map (mapAttrs (_: mkOrder definition.priority)) (push definition.content);
       "" = [ definition ];
     }
     .${kind definition} or [ definition ];
 
-  # One definition of an option: values, each with its priority and its place.
+  # One definition of an option: values, each with its priority.
   discharge =
-    priority: order: definition:
+    priority: definition:
     {
-      "if" = if definition.condition then discharge priority order definition.content else [ ];
-      merge = concatMap (discharge priority order) definition.contents;
-      override = discharge definition.priority order definition.content;
-      order = discharge priority definition.priority definition.content;
+      "if" = if definition.condition then discharge priority definition.content else [ ];
+      merge = concatMap (discharge priority) definition.contents;
+      override = discharge definition.priority definition.content;
     }
-    .${kind definition} or [ { inherit priority order; value = definition; } ];
+    .${kind definition} or [ { inherit priority; value = definition; } ];
 
   effective =
     definitions:
     let
-      every = concatMap (discharge usual 1000) definitions;
+      every = concatMap (discharge usual) definitions;
       best = foldl' (least: each: if each.priority < least then each.priority else least) 9999 every;
-      kept = filter (each: each.priority == best) every;
     in
-    # Nix sorts stably.
-    map (each: each.value) (sort (a: b: a.order < b.order) kept);
+    map (each: each.value) (filter (each: each.priority == best) every);
 
   path = concatStringsSep ".";
 
@@ -128,7 +122,6 @@ let
 
   types = rec {
     bool = simple "boolean" isBool;
-    int = simple "signed integer" isInt;
     str = simple "string" isString;
     path = simple "absolute path" (value: isPath value || isString value && hasPrefix "/" value || isDerivation value);
     package = simple "package" isDerivation;
@@ -139,10 +132,8 @@ let
         value: isInt value && low <= value && value <= high
       );
     strMatching = pattern: simple "string matching `${pattern}`" (value: isString value && match pattern value != null);
-    enum = values: simple "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (value: elem value values);
     separatedString = separator: { description = "string"; check = isString; merge = _: concatStringsSep separator; };
     lines = separatedString "\n";
-    raw = { description = "raw value"; check = _: true; merge = one; };
     anything = {
       description = "anything";
       check = _: true;

@@ -7,8 +7,9 @@ from typing import cast
 
 import pytest
 
+from ccci_upgrade.tools.deploycommands import deploying, known_unit
 from tests.nix.conftest import Evaluate
-from tests.nix.test_host import FAILED
+from tests.nix.test_host import FAILED, LOGIN, SECRET, SOPS
 
 APPS = ("traefik", "keycloak", "drone")
 
@@ -389,6 +390,30 @@ def test_other_apps_can_be_kept_for_people(evaluate: Evaluate) -> None:
     )
 
     assert owners(evaluate, said) == {"gitea": ["systemd.services.deploy-gitea"]}
+
+
+def test_doctor_knows_the_same_units(evaluate: Evaluate) -> None:
+    """What is refused before a host is built is found on a host that was built otherwise."""
+    known = cast("dict[str, list[str]]", evaluate("config.ccci.host.legacyReconcilers"))
+    units = {name: apps for name, apps in known.items() if not name.startswith("cc-ci-")}
+
+    assert len(units) == len(known) - 1
+    assert [
+        name for name, apps in units.items() for app in apps if not known_unit(f"{name}.service", {app})
+    ] == []
+
+
+def test_the_modules_own_units_are_no_owners(evaluate: Evaluate) -> None:
+    """Neither here nor for `doctor`, with everything turned on."""
+    everything = f"{SOPS} {SECRET} {LOGIN} {{ ccci.host.prune.enable = true; }}"
+    scripts = cast(
+        "dict[str, str]", evaluate("lib.mapAttrs (_: each: each.script) config.systemd.services", everything)
+    )
+    texts = [(f"/etc/systemd/system/{name}.service", text) for name, text in scripts.items()]
+
+    assert evaluate(FAILED, everything) == []
+    assert len(texts) == 3
+    assert deploying(texts, [{app, f"{app}.ci.example.org"} for app in APPS]) == ()
 
 
 def test_the_defaults_are_cc_cis(evaluate: Evaluate) -> None:
