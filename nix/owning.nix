@@ -51,7 +51,13 @@ let
   # By the names of the programs a unit starts; a word without a path is an argument.
   byProgram =
     app: text:
-    lib.any (word: contains "/" word && baseNameOf word != app && byName app (baseNameOf word)) (words text);
+    lib.any (word: contains "/" word && program word != app && byName app (program word)) (words text);
+  program =
+    word:
+    let
+      hashed = builtins.match "[a-z0-9]{32}-(.*)" (baseNameOf word);
+    in
+    if hashed == null then baseNameOf word else lib.head hashed;
 
   # -- commands -------------------------------------------------------------------------------------------------
 

@@ -310,6 +310,11 @@ def test_a_login_is_written_by_a_unit(evaluate: Evaluate) -> None:
     }
 
 
+def test_no_logins_make_no_unit(evaluate: Evaluate) -> None:
+    """It would have nothing to write."""
+    assert evaluate("config.systemd.services ? ccci-registry-login") is False
+
+
 def test_the_logins_script_is_the_file_that_is_tested(evaluate: Evaluate) -> None:
     """And its PATH has jq."""
     modules = f"{SOPS} {SECRET} {LOGIN}"

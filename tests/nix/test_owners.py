@@ -65,9 +65,13 @@ def test_a_known_program_under_another_name(evaluate: Evaluate) -> None:
     """What a unit starts is looked at by its name too."""
     started = 'serviceConfig.ExecStart = "/nix/store/x-cc-ci-reconcile-proxy/bin/cc-ci-reconcile-proxy"'
     named = 'serviceConfig.ExecStartPost = [ "-/srv/bin/upgrade-drone.sh --quiet" ]'
+    stored = f'serviceConfig.ExecStart = "/nix/store/{"0a" * 16}-warm-keycloak"'
+    others = 'serviceConfig.ExecStart = "/bin/keycloak /srv/drone-runner-exec deploy-drone"'
+    units = {"setup": started, "b": named, "c": stored, "d": others}
 
-    assert together(evaluate, (service("setup", f"{{ {started}; }}"), service("b", f"{{ {named}; }}"))) == {
+    assert together(evaluate, (service(name, f"{{ {said}; }}") for name, said in units.items())) == {
         "traefik": ["systemd.services.setup"],
+        "keycloak": ["systemd.services.c"],
         "drone": ["systemd.services.b"],
     }
 
