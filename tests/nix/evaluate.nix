@@ -3,7 +3,7 @@
   lib,
   root,
   modules,
-  extra ? { },
+  without ? [ ],
 }:
 let
   package = name: {
@@ -11,12 +11,13 @@ let
     inherit name;
     outPath = "/nix/store/00000000000000000000000000000000-${name}";
   };
-  pkgs = {
+  every = {
     jq = package "jq";
     git = package "git";
     abra = package "abra";
     callPackage = _file: _arguments: package "ccci-upgrade";
-  } // extra;
+  };
+  pkgs = builtins.removeAttrs every without;
   evaluated = lib.evalModules {
     modules = [
       (root + "/nix/host.nix")

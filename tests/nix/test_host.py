@@ -10,6 +10,7 @@ import pytest
 
 from ccci_upgrade.config import read_config
 from tests.nix.conftest import Evaluate
+from tests.nix.nixlab import HERE, Answer
 
 INIT = "config.systemd.services.ccci-swarm-init"
 FAILED = "map (each: each.message) (builtins.filter (each: !each.assertion) config.assertions)"
@@ -213,15 +214,15 @@ def test_a_host_without_a_program_is_refused(evaluate: Evaluate, option: str) ->
     assert failed.startswith(f"ccci.host: {option} must be set")
 
 
-def test_a_nixpkgs_without_abra_is_told(ask: Callable[[str], object]) -> None:
-    """The default is then null, not an error of evaluation."""
-    expression = """
-      let config = (import ./tests/nix/evaluate.nix { inherit lib root;
-        modules = [ { ccci.host.enable = true; } ]; extra = { abra = null; }; }).config;
-      in config.ccci.host.abraPackage"""
-    answer = ask(expression.replace("./tests", str(Path("tests").absolute())))
+def test_a_nixpkgs_without_abra_is_told(ask: Callable[[str], Answer]) -> None:
+    """By the assertion, not by an error of evaluation."""
+    answer = ask(f"""
+      let inherit (import {HERE}/evaluate.nix {{ inherit lib root;
+        modules = [ {{ ccci.host.enable = true; }} ]; without = [ "abra" ]; }}) config;
+      in {FAILED}""")
 
-    assert getattr(answer, "value", "") is None
+    assert not answer.error
+    assert _one(answer.value).startswith("ccci.host: abraPackage must be set")
 
 
 # -- secrets -----------------------------------------------------------------------------------------------
