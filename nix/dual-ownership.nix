@@ -47,8 +47,7 @@ let
       "ExecStop"
       "ExecStopPost"
     ];
-  variables =
-    service: lib.mapAttrsToList (_: seen) (lib.filterAttrs (_: value: value != null) (service.environment or { }));
+  variables = service: lib.mapAttrsToList (_: seen) (service.environment or { });
 
   fromServices =
     app: what: services:

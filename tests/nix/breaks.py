@@ -137,7 +137,6 @@ BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
         ("(scripts service ++ programs service ++ variables service)", "(scripts service ++ programs service)"),
         ("(scripts service ++ programs service ++ variables service)", "(scripts service ++ variables service)"),
         ("(scripts service ++ programs service ++ variables service)", "(programs service ++ variables service)"),
-        ("lib.filterAttrs (_: value: value != null) (service", "lib.filterAttrs (_: value: true) (service"),
         ("map seen (lib.toList", "(x: x) (lib.toList"),
         (
             "map seen (lib.toList (service.serviceConfig.${key} or [ ]))",

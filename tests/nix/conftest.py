@@ -1,4 +1,4 @@
-"""Fixtures of the Nix tests; where Nix is missing they are skipped in one line per file, and fail in CI."""
+"""Fixtures of the Nix tests; where a tool is missing they are skipped in one line per file, and fail in CI."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,27 @@ from pathlib import Path
 import pytest
 
 from tests.nix import nixlab
+from tests.swarm.harness import missing
 
 HERE = Path(__file__).parent
+ENGINE = frozenset({"test_prune.py", "test_swarm_init.py"})
+"""Files whose tests run on an Engine of their own."""
 
 Evaluate = Callable[..., object]
 """`evaluate(wanted, modules)`: a value of a host with `ccci.host.enable`, or of one that is described otherwise."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs an Engine, and skip what this machine cannot run (not in CI: there it fails where it begins)."""
+    for item in items:
+        if not item.path.is_relative_to(HERE):
+            continue
+        engine = item.path.name in ENGINE
+        lacks = [*nixlab.missing(), *(missing() if engine else [])]
+        if engine:
+            item.add_marker(pytest.mark.swarm)
+        if lacks and not nixlab.IN_CI:
+            item.add_marker(pytest.mark.skip(reason=f"Nix tests need {', '.join(lacks)}"))
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_every_command_of_a_unit_is_read(evaluate: Evaluate, key: str) -> None:
     """A text, or a list of them."""
     command = "/bin/abra app upgrade drone.ci.example.org"
     one = f'{{ systemd.services.one.serviceConfig.{key} = "{command}"; }}'
-    many = f'{{ systemd.services.two.serviceConfig.{key} = [ "" "-{command}" ]; }}'
+    many = f'{{ systemd.services.two.serviceConfig.{key} = [ "" "echo soon" "-{command}" ]; }}'
 
     assert owners(evaluate, one + many) == {"drone": ["systemd.services.one", "systemd.services.two"]}
 

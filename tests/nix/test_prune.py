@@ -15,8 +15,6 @@ from tests.nix.unitlab import Unit, unit
 from tests.swarm.harness import Engine, Ran, missing, running_engine
 from tests.swarm.registry import SERVER, registry
 
-pytestmark = pytest.mark.swarm
-
 ALWAYS, NEVER = "0", "101"
 
 

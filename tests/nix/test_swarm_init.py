@@ -17,8 +17,6 @@ from tests.nix.conftest import need
 from tests.nix.unitlab import Unit, unit
 from tests.swarm.harness import Engine, Ran, missing
 
-pytestmark = pytest.mark.swarm
-
 SEEN = "{{.Driver}} {{.Scope}} {{.Attachable}} {{range .IPAM.Config}}{{.Subnet}}{{end}}"
 STATE = "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}"
 
