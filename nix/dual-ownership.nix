@@ -4,7 +4,6 @@
 {
   config,
   lib,
-  options,
   ...
 }:
 let
@@ -112,7 +111,8 @@ let
 
   fromNative =
     app:
-    lib.optional (options.services ? ${app} && (config.services.${app}.enable or false)) {
+    # Most apps have no such service, and then no such option.
+    lib.optional (config.services.${app}.enable or false) {
       name = app;
       what = "services.${app}.enable";
     };

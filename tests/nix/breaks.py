@@ -155,7 +155,6 @@ BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
         ("([ app ] ++ updaters)", "[ app ]"),
         ('(lib.head (lib.splitString "@" (baseNameOf image)))', "(baseNameOf image)"),
         ('lib.head (lib.splitString ":" (lib', "(lib.head (lib"),
-        ("options.services ? ${app} && ", ""),
         ("(config.services.${app}.enable or false)", "true"),
         ("lib.filter (owner: !isAllowed owner) (", "lib.filter (owner: true) ("),
         ("(map owning.plain cfg.allowedUnits)", "cfg.allowedUnits"),
