@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,12 @@ for _number, _usual in (
         signal.signal(_number, _usual)
 
 
+# Where tests start engines, servers and processes of their own; everywhere else one failure is a failure.
+_BUSY = tuple(
+    Path(__file__).parent / name for name in ("cli", "contract", "killing", "practice", "ssh", "swarm")
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is marked `real` unless a marker expression names it: it has a `make` target of its own."""
     if "real" in config.getoption("markexpr"):
@@ -30,6 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if any(item.path.is_relative_to(one) for one in _BUSY):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +52,11 @@ def engine() -> Iterator[Engine]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what tests recorded as `figure`; workers' own output would be lost."""
+    """Print what tests recorded as `figure` (workers' own output would be lost), and what needed a second go."""
+    failed = {report.nodeid for report in terminalreporter.getreports("failed")}
+    for report in (first for first in terminalreporter.stats.get("rerun", ()) if first.nodeid not in failed):
+        terminalreporter.section(f"failed at first: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     figures = [str(value) for report in reports for name, value in report.user_properties if name == "figure"]
     if figures:

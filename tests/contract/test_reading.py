@@ -85,7 +85,6 @@ def test_names_of_configs_secrets_and_networks(lab: Lab) -> None:
     again = lab.engine.ask("POST", "/networks/create", body=network | {"CheckDuplicate": True})
     names = Swarm(lab.engine).names()
 
-
     def allocated() -> Tree:
         """The real Engine answers the creation first and names the driver once the manager has allocated it."""
         shown = tree(lab.engine.get(f"/networks/{lab.stack}_n"))

@@ -34,6 +34,7 @@ make of the host module can be tried nowhere here, see tests/nix/."""
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
 _MOVES: tuple[tuple[str, str], ...] = (
+    (r"(?m)^(?:  [a-z:-]+ \d+\.\d s)+$", "  phases"),
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\(id: \w+\)", "(id: …)"),
     (r"\b\d{8}T\d{6}-[0-9a-f]{4}\b", "20261123T120000-0000"),
