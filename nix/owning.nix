@@ -94,10 +94,6 @@ let
     "]"
     ","
   ];
-  braces = [
-    "{"
-    "}"
-  ];
   said = [
     "echo"
     "printf"
@@ -109,7 +105,7 @@ let
     text:
     let
       joined = replaceAll [ "\\\n" ] " " text;
-      bare = replaceAll braces "" (replaceAll punctuation " " (replaceAll separators "\n" joined));
+      bare = replaceAll punctuation " " (replaceAll separators "\n" joined);
       lines = map (line: uncommented (words line)) (lib.splitString "\n" bare);
     in
     lib.filter (command: command != [ ] && !lib.elem (lib.head command) said) lines;

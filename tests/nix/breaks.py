@@ -185,7 +185,6 @@ BY_HAND: dict[str, tuple[tuple[str, str], ...]] = {
         ('replaceAll [ "\\\\\\n" ] " " text', "text"),
         ('replaceAll punctuation " "', "(x: x)"),
         ('replaceAll separators "\\n"', "(x: x)"),
-        ('replaceAll braces ""', "(x: x)"),
         ("&& !lib.elem (lib.head command) said", ""),
         ('|| lib.hasPrefix "#" (lib.head all) then', "then"),
         ('!lib.elem "--dry-run" command\n    &&', ""),

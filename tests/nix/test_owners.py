@@ -120,6 +120,7 @@ ACTING = (
     "abra app upgrade {app}.ci.example.org",
     "abra app deploy -n -f warm-{app}.ci.example.org 1.0.0+1.0.0",
     "abra -n app rollback {app}.ci.example.org",
+    "abra app --debug upgrade {app}.ci.example.org",
     "abra app undeploy {app}.ci.example.org",
     "abra app new {app}",
     "abra a up {app}.ci.example.org",
@@ -147,6 +148,15 @@ ACTING = (
     'for app in {app} gitea; do\n  abra app upgrade "${app_domain}"\ndone',
     'DOMAIN={app}.ci.example.org\nabra app deploy "$DOMAIN"',
     "abra app upgrade {app}.$DOMAIN",
+    "echo now; abra app upgrade {app}.ci.example.org",
+    "echo now & abra app upgrade {app}.ci.example.org",
+    "echo yes | abra app upgrade {app}.ci.example.org",
+    "echo $(abra app upgrade {app}.ci.example.org)",
+    "echo `abra app upgrade {app}.ci.example.org`",
+    "(abra app upgrade {app}.ci.example.org)",
+    "run(['abra', 'app', 'deploy', '{app}.ci.example.org'])",
+    'run(["abra","app","deploy"]+["{app}.ci.example.org"])',
+    'run(("abra","app","deploy")+("{app}.ci.example.org",))',
 )  # fmt: skip
 
 
@@ -174,6 +184,7 @@ HARMLESS = (
     "abra app ls; abra app ps {app}.ci.example.org; abra app logs {app}.ci.example.org",
     "abra app backup create {app}.ci.example.org",
     "abra recipe upgrade {app}",
+    "abra app doctor {app}.ci.example.org",
     "abra app deploy gitea.ci.example.org  # behind {app}",
     "abra app deploy gitea.ci.example.org\ncurl https://{app}.ci.example.org/healthz",
     "# abra app upgrade {app}.ci.example.org is done by hand",
@@ -253,7 +264,7 @@ def test_a_unit_that_is_turned_off_owns_nothing(evaluate: Evaluate) -> None:
 def test_long_scripts_do_not_end_nix(evaluate: Evaluate, tmp_path: Path, count: int) -> None:
     """Its regular expressions overflow the stack on long texts; a word, a line and a script may be long."""
     (tmp_path / "long").write_text("x" * count + "\n" + "y " * (count // 20) + "\n" + "z\n" * (count // 50))
-    (tmp_path / "end").write_text("\nabra app upgrade traefik.ci.example.org\n")
+    (tmp_path / "end").write_text("\nAPP=traefik.ci.example.org\nabra app upgrade $APP\n")
     read = f"builtins.readFile {tmp_path}/long + builtins.readFile {tmp_path}/end"
 
     assert owners(evaluate, service("job", f"{{ script = {read}; }}")) == {
@@ -269,13 +280,14 @@ def test_timers_are_known_by_their_names(evaluate: Evaluate) -> None:
     said = """{ systemd.timers = {
       nightly-sweep = { };
       evening.timerConfig.Unit = "upgrade-drone.service";
+      morning.timerConfig.Unit = "warm-keycloak.service";
       ccci-status.timerConfig.Unit = "ccci-status.service";
       deploy-drone.enable = false;
     }; }"""
 
     assert owners(evaluate, said) == {
         "traefik": ["systemd.timers.nightly-sweep"],
-        "keycloak": ["systemd.timers.nightly-sweep"],
+        "keycloak": ["systemd.timers.morning", "systemd.timers.nightly-sweep"],
         "drone": ["systemd.timers.evening"],
     }
 
