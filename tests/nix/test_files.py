@@ -125,9 +125,9 @@ def test_the_flake_has_module_and_overlay(tmp_path: Path) -> None:
         inputs = flake ? inputs; names = builtins.mapAttrs (_: builtins.attrNames) outputs;
         overlay = outputs.overlays.default {{ callPackage = file: _: baseNameOf file; }} {{ }};
         module = (lib.evalModules {{
-          modules = [ outputs.nixosModules.default {ROOT}/tests/nix/stubs.nix ];
+          modules = [ outputs.nixosModules.default {ROOT}/tests/nix/stubs.nix {{ ccci.host.enable = true; }} ];
           specialArgs.pkgs = {{ callPackage = _: _: null; }};
-        }}).config.ccci.host.enable;
+        }}).config.systemd.services ? ccci-swarm-init;
       }}"""
     answer = nixlab.ask(expression, tmp_path)
 
@@ -136,7 +136,7 @@ def test_the_flake_has_module_and_overlay(tmp_path: Path) -> None:
             "inputs": False,
             "names": {"nixosModules": ["default", "host"], "overlays": ["default"]},
             "overlay": {"ccci-upgrade": "package.nix"},
-            "module": False,
+            "module": True,
         },
         error="",
     )

@@ -91,7 +91,7 @@ def test_names_that_own(evaluate: Evaluate, app: str) -> None:
     names = [
         app, f"deploy-{app}", f"{app}-upgrade", f"update-{app}", f"reconcile-{app}", f"warm-{app}", f"redeploy-{app}",
         f"{app}-reconciler", f"nightly-{app}-upgrade", f"abra-upgrade@{app}", f"roll-{app}", f"{app}-sweep",
-        f"cc-ci-deploy-{app}", f"ci-auto-update-{app}-app", f"weekly-{app}-update", f"daily-{app}-deploy",
+        f"cc-ci-deploy-{app}", f"ci-auto-update-{app}-app", f"{app}-upgrade@", f"weekly-{app}-update", f"daily-{app}-deploy",
     ]  # fmt: skip
 
     found = together(evaluate, (service(name, "{ }") for name in names))
@@ -178,6 +178,16 @@ def test_commands_that_own_all(evaluate: Evaluate) -> None:
     every = ["systemd.services.u0", "systemd.services.u1"]
 
     assert together(evaluate, units) == dict.fromkeys(APPS, every)
+
+
+def test_a_command_that_names_its_app_is_about_that_one(evaluate: Evaluate) -> None:
+    """Though its domain is a variable, and others are mentioned."""
+    text = "curl https://keycloak.ci.example.org\nabra app upgrade traefik.$DOMAIN\nccci-upgrade upgrade drone --all"
+
+    assert owners(evaluate, script("job", text)) == {
+        "traefik": ["systemd.services.job"],
+        "drone": ["systemd.services.job"],
+    }
 
 
 HARMLESS = (
