@@ -67,12 +67,13 @@ def test_a_known_program_under_another_name(evaluate: Evaluate) -> None:
     named = 'serviceConfig.ExecStartPost = [ "-/srv/bin/upgrade-drone.sh --quiet" ]'
     stored = f'serviceConfig.ExecStart = "/nix/store/{"0a" * 16}-warm-keycloak"'
     others = 'serviceConfig.ExecStart = "/bin/keycloak /srv/drone-runner-exec deploy-drone"'
-    units = {"setup": started, "b": named, "c": stored, "d": others}
+    python = 'serviceConfig.ExecStart = "/srv/bin/update_drone.py"'
+    units = {"setup": started, "b": named, "c": stored, "d": others, "e": python}
 
     assert together(evaluate, (service(name, f"{{ {said}; }}") for name, said in units.items())) == {
         "traefik": ["systemd.services.setup"],
         "keycloak": ["systemd.services.c"],
-        "drone": ["systemd.services.b"],
+        "drone": ["systemd.services.b", "systemd.services.e"],
     }
 
 
@@ -91,7 +92,8 @@ def test_names_that_own(evaluate: Evaluate, app: str) -> None:
     names = [
         app, f"deploy-{app}", f"{app}-upgrade", f"update-{app}", f"reconcile-{app}", f"warm-{app}", f"redeploy-{app}",
         f"{app}-reconciler", f"nightly-{app}-upgrade", f"abra-upgrade@{app}", f"roll-{app}", f"{app}-sweep",
-        f"cc-ci-deploy-{app}", f"ci-auto-update-{app}-app", f"{app}-upgrade@", f"weekly-{app}-update", f"daily-{app}-deploy",
+        f"cc-ci-deploy-{app}", f"ci-auto-update-{app}-app",
+        f"{app}-upgrade@", f"weekly-{app}-update", f"daily-{app}-deploy",
     ]  # fmt: skip
 
     found = together(evaluate, (service(name, "{ }") for name in names))
@@ -290,14 +292,14 @@ def test_timers_are_known_by_their_names(evaluate: Evaluate) -> None:
     said = """{ systemd.timers = {
       nightly-sweep = { };
       evening.timerConfig.Unit = "upgrade-drone.service";
-      morning.timerConfig.Unit = "warm-keycloak.service";
+      morning.timerConfig.Unit = "deploy-proxy.service";
       ccci-status.timerConfig.Unit = "ccci-status.service";
       deploy-drone.enable = false;
     }; }"""
 
     assert owners(evaluate, said) == {
-        "traefik": ["systemd.timers.nightly-sweep"],
-        "keycloak": ["systemd.timers.morning", "systemd.timers.nightly-sweep"],
+        "traefik": ["systemd.timers.morning", "systemd.timers.nightly-sweep"],
+        "keycloak": ["systemd.timers.nightly-sweep"],
         "drone": ["systemd.timers.evening"],
     }
 
