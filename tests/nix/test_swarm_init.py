@@ -1,5 +1,6 @@
 """The script that makes the Swarm, on real Engines of its own: as NixOS runs it, from every state it may find."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -243,18 +244,26 @@ def test_a_locked_swarm_is_left_for_a_person(lab: Lab) -> None:
     assert "docker swarm unlock" in ran.err
 
 
-def test_a_worker_is_left_alone(lab: Lab) -> None:
-    """It belongs to another manager; it never leaves a Swarm. Two Engines, with a cable between them."""
+@contextlib.contextmanager
+def _joined(lab: Lab, role: str) -> Iterator[Engine]:
+    """Let the Engine join a Swarm of another one, over a cable between the two."""
     manager = Engine()
     try:
         manager.start()
         _cable(manager, lab.engine)
         manager.docker("swarm", "init", "--advertise-addr", "192.0.2.1")
-        token = manager.docker("swarm", "join-token", "--quiet", "worker")
+        token = manager.docker("swarm", "join-token", "--quiet", role)
         lab.engine.docker(
             "swarm", "join", "--token", token, "--advertise-addr", "192.0.2.2", "192.0.2.1:2377"
         )
+        yield manager
+    finally:
+        manager.close()
 
+
+def test_a_worker_is_left_alone(lab: Lab) -> None:
+    """It belongs to another manager; it never leaves a Swarm."""
+    with _joined(lab, "worker"):
         ran = lab.run(CCCI_WAIT="2")
 
         assert ran.code == 1
@@ -262,8 +271,19 @@ def test_a_worker_is_left_alone(lab: Lab) -> None:
         assert "SWMTKN" not in ran.out + ran.err
         assert lab.state() == "active false"
         assert lab.network() == ""
-    finally:
-        manager.close()
+
+
+def test_a_swarm_without_a_leader_is_waited_for(lab: Lab) -> None:
+    """It lists no networks, not even those it has; none is made then."""
+    with _joined(lab, "manager") as other:
+        lab.engine.wait(lambda: lab.state() == "active true", "it does not manage")
+        other.kill()
+
+        ran = lab.run(CCCI_WAIT="2")
+
+        assert ran.code == 1
+        assert "the Swarm does not come up (docker info: active true )" in ran.err
+        assert ran.out == ""
 
 
 # -- killed ------------------------------------------------------------------------------------------------
