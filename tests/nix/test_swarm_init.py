@@ -252,6 +252,9 @@ def test_a_locked_swarm_is_left_for_a_person(lab: Lab) -> None:
     """Nobody else has its key, and a new Swarm would lose everything."""
     lab.run()
     lab.engine.docker("swarm", "update", "--autolock")
+    key = lab.engine.folder / "data" / "swarm" / "certificates" / "swarm-node.key"
+    # The Engine answers before it has locked its key.
+    lab.engine.wait(lambda: "ENCRYPTED" in key.read_text(), "the key is not locked")
     lab.engine.kill()
     lab.engine.start()
 
