@@ -51,6 +51,7 @@ class Config:
     docker_hosts: dict[str, str] = field(default_factory=dict)
     apps: dict[str, AppSettings] = field(default_factory=dict)
     age_recipients: tuple[str, ...] = ()
+    lock_file: Path | None = None
 
 
 def read_config(explicit: Path | None) -> Config:
@@ -60,7 +61,7 @@ def read_config(explicit: Path | None) -> Config:
     where = str(source)
     _only(
         table,
-        {"abra", "abra_dir", "state_dir", "cache_dir", "server", "servers", "apps", "snapshots"},
+        {"abra", "abra_dir", "state_dir", "cache_dir", "lock_file", "server", "servers", "apps", "snapshots"},
         where,
         "",
     )
@@ -75,6 +76,7 @@ def read_config(explicit: Path | None) -> Config:
         docker_hosts=_docker_hosts(table, where),
         apps={name: _app(raw, name, where) for name, raw in _table(table, "apps", where).items()},
         age_recipients=_age_recipients(table, where),
+        lock_file=_path(said, base) if (said := _string(table, "lock_file", where)) else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ccci_upgrade import __version__
-from ccci_upgrade.cli import completion, lease, practice, snapshot
+from ccci_upgrade.cli import completion, lease, lock, practice, snapshot
 
 app = typer.Typer(
     name="ccci-upgrade",
@@ -267,6 +267,7 @@ def doctor(context: typer.Context, json: Json = False, no_input: NoInput = False
 
 
 app.add_typer(lease.app)
+app.add_typer(lock.app)
 app.add_typer(practice.app)
 app.add_typer(snapshot.app)
 

@@ -3,6 +3,7 @@
 from ccci_upgrade import clock
 from ccci_upgrade.errors import CcciError, NotReadyError
 from ccci_upgrade.flows.ground import Ground
+from ccci_upgrade.flows.lock import record_run
 from ccci_upgrade.flows.memory import recall_one, remember
 from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.memory import LastGood
@@ -69,12 +70,13 @@ def remember_good(
 
 
 def remembered(ground: Ground, *, seconds: float | None = None) -> str:
-    """The same after a good verdict: that somebody cannot be told does not change it."""
+    """The same after a good verdict, and the lock where one is configured: what fails of it does not change it."""
     try:
-        return remember_good(ground, ground.host.swarm.stack(ground.app.stack), seconds=seconds)
+        said = remember_good(ground, ground.host.swarm.stack(ground.app.stack), seconds=seconds)
     except CcciError as error:
         ground.reporter.note(f"it could not be remembered as good: {error.message}")
-        return error.message
+        said = error.message
+    return "; ".join(filter(None, (said, record_run(ground))))
 
 
 def remembered_seconds(ground: Ground, version: str) -> float | None:

@@ -22,6 +22,7 @@ from ccci_upgrade.tools.recipes import read_versions
 from ccci_upgrade.tools.swarm import Swarm
 
 if TYPE_CHECKING:  # loaded by the thread that asks for them, while others wait
+    from ccci_upgrade.flows.lockstatus import LockStatus
     from ccci_upgrade.flows.memory import Shared
     from ccci_upgrade.model.lease import Standing
     from ccci_upgrade.model.memory import LastGood
@@ -64,7 +65,8 @@ class ServerLease(NamedTuple):
 class Status:
     """All rows, who is at work, the runs that never ended, and the servers that could not be read.
 
-    `situations` are by run id: an open run of a Swarm that could be asked and that nobody is at work on.
+    `situations` are by run id: an open run of a Swarm that could be asked and that nobody is at work on. `lock` is
+    None where none is configured.
     """
 
     apps: tuple[AppStatus, ...]
@@ -73,6 +75,7 @@ class Status:
     situations: "dict[str, Situation]"
     damaged: int
     errors: tuple[CcciError, ...]
+    lock: "LockStatus | None" = None
 
 
 def read_status(config: Config, server: str | None, *, offline: bool, may_ask: bool = False) -> Status:
@@ -86,8 +89,10 @@ def read_status(config: Config, server: str | None, *, offline: bool, may_ask: b
     journal = read_all(config.state_dir)
     recipes = _Recipes(config, offline=offline)
     may_ask = may_ask and len(servers) == 1
+    lock = _lock(config)
+    asked = _Asked(config=config, journal=journal, recipes=recipes, lock=lock, alone=len(servers) == 1)
     with recipes.pool, ThreadPoolExecutor(max_workers=max(1, min(16, len(servers)))) as pool:
-        parts = list(pool.map(lambda name: _server(config, name, journal, recipes, may_ask=may_ask), servers))
+        parts = list(pool.map(lambda name: _server(asked, name, may_ask=may_ask), servers))
     return Status(
         apps=tuple(row for part in parts for row in part.rows),
         leases=tuple(part.lease for part in parts),
@@ -95,6 +100,7 @@ def read_status(config: Config, server: str | None, *, offline: bool, may_ask: b
         situations={each.open.run.run_id: each for part in parts for each in part.situations},
         damaged=journal.damaged,
         errors=tuple(part.error for part in parts if part.error is not None),
+        lock=next((part.lock for part in parts if part.lock is not None and part.lock is not lock), lock),
     )
 
 
@@ -145,9 +151,21 @@ class _Part(NamedTuple):
     lease: ServerLease
     error: CcciError | None = None
     situations: "tuple[Situation, ...]" = ()
+    lock: "LockStatus | None" = None
 
 
-def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *, may_ask: bool) -> _Part:
+class _Asked(NamedTuple):
+    """What all servers share; `alone`: there is one."""
+
+    config: Config
+    journal: Reading
+    recipes: _Recipes
+    lock: "LockStatus | None"
+    alone: bool
+
+
+def _server(given: _Asked, server: str, *, may_ask: bool) -> _Part:
+    config, journal, recipes, _, _ = given
     try:
         with (
             closing(open_host(config, server, may_ask=may_ask)) as host,
@@ -159,6 +177,7 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
             shared = asked.result()
             told = _told(shared)
             dead = _dead_runs(host, stacks, told) if journal.open or told else ()
+            lock = _compared(given, host, stacks, shared) if given.lock else None
     except CcciError as error:
         lease = ServerLease(server=server, standing=None)
         return _Part(_unreachable(config, server, error), lease, error)
@@ -168,7 +187,32 @@ def _server(config: Config, server: str, journal: Reading, recipes: _Recipes, *,
     ]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
     standing = None if isinstance(shared, CcciError) else shared.lease
-    return _Part(rows, ServerLease(server=server, standing=standing), situations=dead)
+    return _Part(rows, ServerLease(server=server, standing=standing), situations=dead, lock=lock)
+
+
+def _lock(config: Config) -> "LockStatus | None":
+    if config.lock_file is None:
+        return None
+    from ccci_upgrade.flows.lockstatus import begin  # noqa: PLC0415 - start-up time is measured
+
+    return begin(config.lock_file)
+
+
+def _compared(
+    given: _Asked, host: Host, stacks: dict[str, Stack], shared: "Shared | CcciError"
+) -> "LockStatus | None":
+    from ccci_upgrade.flows.locksight import Sight  # noqa: PLC0415 - start-up time is measured
+    from ccci_upgrade.flows.lockstatus import compared  # noqa: PLC0415 - same
+
+    if given.lock is None:
+        return None
+    sight = Sight(
+        stacks=stacks,
+        recipe=given.recipes.result,
+        memories={} if isinstance(shared, CcciError) else shared.memories,
+        runs=tuple(run for run in given.journal.runs if run.cluster == host.cluster.id),
+    )
+    return compared(given.lock, host, sight, alone=given.alone)
 
 
 def _told(shared: "Shared | CcciError") -> tuple[Run, ...]:

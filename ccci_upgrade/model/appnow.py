@@ -39,9 +39,12 @@ class Running:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Left:
-    """The version that this program is known to have left running: when (UTC stamp), and by which run of whom."""
+    """What this program is known to have left running: when (UTC stamp), and by which run of whom.
 
-    version: str | None
+    `versions` is one version, or two where that run's end does not tell which.
+    """
+
+    versions: frozenset[str]
     at: str
     run: str
     who: str

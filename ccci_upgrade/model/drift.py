@@ -77,7 +77,7 @@ def _version(lock: LockedApp, now: AppNow, running: Running) -> Iterator[Row]:
         return
     wins = majority(lock.version, pinned, runs)
     changed = runs != lock.version
-    known = now.left is not None and now.left.version == runs
+    known = now.left is not None and runs in now.left.versions
     yield Row(
         app=lock.name,
         what="version",
@@ -104,7 +104,8 @@ def _version_said(now: AppNow, wins: Side | None, *, changed: bool, known: bool)
 
 
 def _by_nobody(now: AppNow) -> str:
-    left = "" if now.left is None else f" (the last run, {now.left.run}, left {now.left.version})"
+    versions = " or ".join(sorted(now.left.versions)) if now.left else ""
+    left = f" (the last run, {now.left.run}, left {versions})" if now.left else ""
     return f"nobody in the journal changed it{left}: another owner may be at work, see `ccci-upgrade doctor`"
 
 

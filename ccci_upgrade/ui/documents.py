@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # each command loads only what it needs
     from ccci_upgrade.flows.doctor import Check
     from ccci_upgrade.flows.gates import Result
     from ccci_upgrade.flows.health import Health
+    from ccci_upgrade.flows.lockstatus import LockStatus
     from ccci_upgrade.flows.notes import AppNotes
     from ccci_upgrade.flows.status import ServerLease, Status
     from ccci_upgrade.model.memory import LastGood
@@ -47,6 +48,7 @@ def status(found: Status) -> dict[str, object]:
         "leases": [_lease(each) for each in found.leases],
         "open_runs": [_open_run(run, found.situations.get(run.run_id)) for run in found.open_runs],
         "damaged_lines": found.damaged,
+        "lock": _lock(found.lock) if found.lock else None,
     }
 
 
@@ -110,6 +112,12 @@ def doctor(checks: Iterable[Check]) -> dict[str, object]:
             for c in checks
         ]
     }
+
+
+def _lock(found: LockStatus) -> dict[str, object]:
+    from ccci_upgrade.ui import lockdata  # noqa: PLC0415 - start-up time is measured
+
+    return lockdata.in_status(found)
 
 
 def _good(good: LastGood | None) -> dict[str, object] | None:

@@ -53,6 +53,10 @@ def status(found: Status) -> Iterator[Block]:
     yield from _at_work(found)
     yield from _not_recorded(found.apps)
     yield from _problems(found.apps)
+    if found.lock is not None:
+        from ccci_upgrade.ui import lock  # noqa: PLC0415 - start-up time is measured
+
+        yield from lock.in_status(found.lock)
     for each in found.situations.values():
         yield from open_run_screen(each)
         for text in commands_of(each):
