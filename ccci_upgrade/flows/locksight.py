@@ -61,20 +61,26 @@ def app_now(
 
 
 def judged(now: AppNow, old: LockedApp | None, sight: Sight) -> Judged | None:
-    """The newest verdict on the version that runs: of a run here, of somebody elsewhere, or as the lock has it."""
+    """The newest verdict on the version that runs: of a run here, of somebody elsewhere, or as the lock has it.
+
+    A run that the lock names already is not told again with the time of its end: the text would change for nothing.
+    """
     version = now.running.version if now.running else None
     if version is None:
         return None
-    found = [old.verdict] if old and old.verdict and old.version == version else []
-    for run in _acted(now.name, sight.runs):
-        verdict = run.undo or run.verdict
-        if verdict and version in _may_have_left(run):
-            found.append(Judged(state=verdict.state, at=run.finished or run.started, run=run.run_id))
+    found: dict[str, Judged] = {}
+    if old and old.verdict and old.version == version:
+        found[old.verdict.run] = old.verdict
     memory = sight.memories.get(now.app.stack) if now.app else None
     good = memory.of(version) if memory else None
     if good is not None:
-        found.append(Judged(state=State.CONVERGED, at=good.recorded, run=good.run_id))
-    return max(found, key=lambda each: each.at, default=None)
+        found.setdefault(good.run_id, Judged(state=State.CONVERGED, at=good.recorded, run=good.run_id))
+    for run in _acted(now.name, sight.runs):
+        verdict = run.undo or run.verdict
+        if verdict and version in _may_have_left(run):
+            judged_so = Judged(state=verdict.state, at=run.finished or run.started, run=run.run_id)
+            found.setdefault(run.run_id, judged_so)
+    return max(found.values(), key=lambda each: each.at, default=None)
 
 
 def _left(name: str, runs: Iterable[Run], memory: Memory | None) -> Left | None:

@@ -186,7 +186,7 @@ def _env(lock: LockedApp, now: AppNow) -> Iterator[Row]:
             lock=lock.env_sha256,
             env=sha256,
             wins=Side.ENV,
-            said=f"the `.env` was edited since ({what}): the next deploy takes it as it is now",
+            said=f"it was edited since ({what}): the next deploy takes it as it is now",
             remedy=write_anew(lock.name),
         )
     if app.order != lock.order:
