@@ -69,7 +69,8 @@ def status(shared: Shared, *, exit_code: bool, offline: bool) -> Exit:
             call.terminal.error(error)
         return code
 
-    return _run("status", shared, {"apps": [], "leases": [], "open_runs": [], "damaged_lines": 0}, work)
+    empty: dict[str, object] = {"apps": [], "leases": [], "open_runs": [], "damaged_lines": 0, "lock": None}
+    return _run("status", shared, empty, work)
 
 
 def notes(shared: Shared, names: tuple[str, ...], *, to: str | None, offline: bool) -> Exit:

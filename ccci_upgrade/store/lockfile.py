@@ -45,11 +45,11 @@ def read_lock(path: Path) -> Found:
         ) from error
 
 
-def write_lock(path: Path, lock: LockFile, *, was: Found) -> bool:
+def write_lock(path: Path, lock: LockFile, *, was: Found, seconds: float = WAIT_SECONDS) -> bool:
     """Write a lock in place of what was read, all at once; False where that is the same text already.
 
     A link stays, and its target is replaced. NotReadyError, with the file as it was, where it is not what was read
-    any more, or cannot be written.
+    any more, or cannot be written; its folder is waited for `seconds`.
     """
     try:
         data = lock_text(lock).encode()
@@ -59,7 +59,7 @@ def write_lock(path: Path, lock: LockFile, *, was: Found) -> bool:
         ) from error
     real = Path(os.path.realpath(path))
     try:
-        with _alone(real.parent):
+        with _alone(real.parent, seconds):
             now = _read(real)
             if now != was.data:
                 raise NotReadyError(
@@ -89,11 +89,11 @@ def _put(real: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, seconds: float) -> Iterator[None]:
     """Keep other processes of this program from writing into the folder between a look and a rename."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        until = clock.ticks() + WAIT_SECONDS
+        until = clock.ticks() + seconds
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

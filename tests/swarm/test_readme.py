@@ -20,6 +20,7 @@ ORDER = (
     ROOT / "docs" / "guides" / "snapshots.md",
     ROOT / "docs" / "guides" / "undo.md",
     ROOT / "docs" / "guides" / "when-it-died.md",
+    ROOT / "docs" / "guides" / "lock.md",
 )
 """One server for all: the first changes nothing, three apps are upgraded, one is copied, and goes back."""
 
