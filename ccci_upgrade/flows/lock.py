@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from ccci_upgrade import clock
 from ccci_upgrade.config import Config
 from ccci_upgrade.errors import CcciError, Exit, LockedError, NotReadyError, UsageError
 from ccci_upgrade.flows.ground import Ground
@@ -85,6 +84,7 @@ def write(host: Host, path: Path, names: tuple[str, ...] = (), *, drop: tuple[st
         )
     was = read_lock(path)
     _only_known(was, drop)
+    _same_server(host, path, was)
     sight = look(host, offline=True)
     found = apps_now(host, sight, was.lock)
     chosen = (
@@ -156,9 +156,10 @@ def _record_run(ground: Ground, path: Path) -> bool:
     apps, broken = read_server(host.config, host.server)
     host = replace(host, apps=apps, broken=broken)
     was = read_lock(path)
+    _same_server(host, path, was)
     sight = look(replace(host, apps=tuple(app for app in apps if app.name == name)), offline=True)
     now = next(iter(apps_now(host, sight, None, only=name)), AppNow(name=name))
-    verdict = Judged(state=State.CONVERGED, at=clock.stamp(clock.now()), run=ground.record.run_id)
+    verdict = Judged(state=State.CONVERGED, at=ground.record.started, run=ground.record.run_id)
     return _merged(host, path, was, _recorded([now], was, sight, verdict), ()).written
 
 
@@ -183,7 +184,6 @@ def _recorded(
 
 def _merged(host: Host, path: Path, was: Found, new: tuple[LockedApp, ...], drop: tuple[str, ...]) -> Written:
     old = was.lock or LockFile(server=host.server)
-    _same_server(host, path, old, new)
     lock = old.without(drop).having(*new)
     written = write_lock(path, lock, was=was)
     changes = [(name, Change.DROPPED) for name in dict.fromkeys(drop)]
@@ -197,13 +197,13 @@ def _change(old: LockedApp | None, now: LockedApp, new: tuple[LockedApp, ...]) -
     return Change.NEW if old is None else Change.SAME if old == now else Change.CHANGED
 
 
-def _same_server(host: Host, path: Path, old: LockFile, new: tuple[LockedApp, ...]) -> None:
+def _same_server(host: Host, path: Path, was: Found) -> None:
     """One file is one server's. Names of servers differ from machine to machine, names of apps do not."""
-    known = {app.name for app in old.apps}
+    known = {app.name for app in was.lock.apps} if was.lock else set()
     here = {app.name for app in host.apps} | {each.name for each in host.broken}
-    if known and new and not known & here:
+    if was.lock and known and here and not known & here:
         raise NotReadyError(
-            f"{path} is the lock of another server, {old.server}: none of its apps is here",
+            f"{path} is the lock of another server, {was.lock.server}: none of its apps is here",
             hint="name another file with `--file`",
             code="lock-elsewhere",
         )

@@ -63,7 +63,7 @@ def app_now(
 def judged(now: AppNow, old: LockedApp | None, sight: Sight) -> Judged | None:
     """The newest verdict on the version that runs: of a run here, of somebody elsewhere, or as the lock has it.
 
-    A run that the lock names already is not told again with the time of its end: the text would change for nothing.
+    A run's time is when it began, which its own record and every later one know: the text is the same from both.
     """
     version = now.running.version if now.running else None
     if version is None:
@@ -78,7 +78,7 @@ def judged(now: AppNow, old: LockedApp | None, sight: Sight) -> Judged | None:
     for run in _acted(now.name, sight.runs):
         verdict = run.undo or run.verdict
         if verdict and version in _may_have_left(run):
-            judged_so = Judged(state=verdict.state, at=run.finished or run.started, run=run.run_id)
+            judged_so = Judged(state=verdict.state, at=run.started, run=run.run_id)
             found.setdefault(run.run_id, judged_so)
     return max(found.values(), key=lambda each: each.at, default=None)
 

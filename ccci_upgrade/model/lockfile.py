@@ -43,7 +43,7 @@ class LockedImage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """The last verdict on what runs: when (UTC stamp) and by which run."""
+    """The last verdict on what runs: by which run, and when that began (UTC stamp)."""
 
     state: State
     at: str
