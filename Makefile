@@ -8,7 +8,8 @@ STAMP  := $(VENV)/.ready
 
 .PHONY: test test-real fast covered inversions demo bench setup format clean
 
-test: $(STAMP)  ## lint, types and every test this machine can run
+test: $(STAMP)  ## lint, types and every test this machine can run; the branches of what decides first
+	$(BIN)/python -m scripts.covered
 	$(BIN)/python -m pytest -m "not real" $(PYTEST_ARGS)
 
 covered: $(STAMP)  ## the branches of the modules that decide, and those that no test takes

@@ -14,6 +14,7 @@ from ccci_upgrade.model.app import App
 from ccci_upgrade.model.recipe import Recipe
 from ccci_upgrade.model.run import Run
 from ccci_upgrade.model.stackstate import unhealthy_lines
+from ccci_upgrade.model.suspect import suspicion
 from ccci_upgrade.model.swarm import Stack, UpdateState
 from ccci_upgrade.model.version import Bump, RecipeVersion, bump_between
 from ccci_upgrade.store.journal import Reading, read_all
@@ -181,8 +182,12 @@ def _server(given: _Asked, server: str, *, may_ask: bool) -> _Part:
     except CcciError as error:
         lease = ServerLease(server=server, standing=None)
         return _Part(_unreachable(config, server, error), lease, error)
+    ours = tuple(run for run in journal.runs if run.cluster == host.cluster.id)
     rows = [
-        _remembered(_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal), shared)
+        _remembered(
+            _doubted(_row(app, stacks.get(app.stack), recipes.result(app.recipe_folder), journal), ours),
+            shared,
+        )
         for app in host.apps
     ]
     rows += [AppStatus(app=b.name, recipe="", server=server, stack="", problem=b.error) for b in host.broken]
@@ -241,6 +246,12 @@ def _shared(swarm: Swarm) -> "Shared | CcciError":
         return error
     finally:
         swarm.engine.close()
+
+
+def _doubted(row: AppStatus, runs: tuple[Run, ...]) -> AppStatus:
+    """Tasks that run well say nothing about the data beneath them."""
+    why = suspicion(runs, row.app)
+    return replace(row, problem=_joined(row.problem, f"the data is suspect: {why}")) if why else row
 
 
 def _remembered(row: AppStatus, shared: "Shared | CcciError") -> AppStatus:

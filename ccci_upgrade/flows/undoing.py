@@ -161,9 +161,12 @@ class Undoing:
 
     def _keep(self) -> str:
         """What is here now, good or not: undo can be undone until somebody drops it."""
-        looked = self._looked()
+        looked, sources = self._looked(), self._sources()
+        if not sources:
+            # An Engine that died between removing a volume and making it anew leaves none: nothing to go back to.
+            return "no volume of it is here: there is no state to keep"
         try:
-            said = self.copying.copy(self._sources(), looked.before, looked.codes, looked.still)
+            said = self.copying.copy(sources, looked.before, looked.codes, looked.still)
             self.copying.check()
         except CcciError:
             self._stop_if_pressed()  # what fails after Ctrl-C failed because of it

@@ -38,7 +38,7 @@ from ccci_upgrade.model.image import bare_image
 from ccci_upgrade.model.judge import detached_volumes, not_mounted
 from ccci_upgrade.model.next_steps import next_steps
 from ccci_upgrade.model.plan import Plan
-from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect
+from ccci_upgrade.model.protection import Protect
 from ccci_upgrade.model.run import UNDO, Run
 from ccci_upgrade.model.swarm import Stack
 from ccci_upgrade.model.verdict import TABLE, UNDOABLE, Evidence, Outcome, State
@@ -77,13 +77,12 @@ def run_upgrade(
     host: Host, facts: Facts, plan: Plan, *, held: Held, reporter: Reporter, choice: Choice
 ) -> Run:
     """Take a plan that nothing holds any more to its recorded end. Raises only where the journal cannot open."""
-    protect = facts.protection.protect if NO_SNAPSHOT not in plan.acknowledged else Protect.NOTHING
-    snapshot = new_snapshot_id() if protect is not Protect.NOTHING else None
+    snapshot = new_snapshot_id() if plan.protect is not Protect.NOTHING else None
     record = replace(new_run(host, plan), snapshot=snapshot)
     ground = open_ground(host, facts.app, record, held=held, reporter=reporter)
     sick = SICK in plan.acknowledged
     baseline = Baseline(probes=facts.probes, before=facts.before, sick=sick)
-    return _UpgradeRun(ground, facts, plan, choice, baseline, protect).run()
+    return _UpgradeRun(ground, facts, plan, choice, baseline, plan.protect).run()
 
 
 def resume_upgrade(ground: Ground, facts: Facts, plan: Plan, *, choice: Choice, noted: str) -> Run:

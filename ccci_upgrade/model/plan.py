@@ -9,7 +9,7 @@ from ccci_upgrade.model.finding import Finding, Severity, in_order
 from ccci_upgrade.model.image import image_bump, strip_digest
 from ccci_upgrade.model.links import migration_links
 from ccci_upgrade.model.notes import Note
-from ccci_upgrade.model.protection import Protection
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect, Protection
 from ccci_upgrade.model.run import UPGRADE
 from ccci_upgrade.model.version import Bump, bump_between, highest
 
@@ -45,6 +45,16 @@ class Plan:
     acknowledged: frozenset[str] = frozenset()
     command: str = UPGRADE
     protection: Protection = field(default_factory=Protection)
+
+    @property
+    def protect(self) -> Protect:
+        """How the data is copied before the act; not at all where going without was acknowledged."""
+        return Protect.NOTHING if NO_SNAPSHOT in self.acknowledged else self.protection.protect
+
+    @property
+    def stops(self) -> bool:
+        """Whether the app is down for its copy."""
+        return self.protect is Protect.STOPPED and not self.protection.refused
 
     @property
     def notes_found(self) -> int:

@@ -49,11 +49,6 @@ class Protection:
     recipient: bool = False
 
     @property
-    def stops(self) -> bool:
-        """Whether the app is down for it."""
-        return self.protect is Protect.STOPPED and not self.refused
-
-    @property
     def size(self) -> int:
         """Bytes of all volumes whose size is known."""
         return sum(self.sizes.values())

@@ -62,10 +62,10 @@ def plan_json(plan: Plan) -> dict[str, object]:
         "notes_total": len(plan.notes),
         "findings": [finding_json(f) for f in plan.findings],
         "protection": {
-            "way": plan.protection.protect.value,
+            "way": plan.protect.value,
             "size": plan.protection.size,
             "unknown": list(plan.protection.unknown),
-            "seconds_down": round(plan.protection.seconds) if plan.protection.stops else 0,
+            "seconds_down": round(plan.protection.seconds) if plan.stops else 0,
             "remote": plan.protection.remote,
         },
         "holds": list(plan.holds),

@@ -40,6 +40,8 @@ OUTCOME_STYLE = {
 BUMP_STYLE = {Bump.MAJOR: "bold red", Bump.UNKNOWN: "magenta"}
 SHOWN_LOGS = 40
 """Log lines of failed tasks that are shown; the record has them all."""
+SHOWN_SECONDS = 0.05
+"""A phase that took less is not told at the end."""
 
 _STEP = 6
 _TYPED = re.compile(r"(?:(?P<why>.*): )?(?P<command>(?:git|docker|abra|ccci-upgrade) [^;]+)", re.DOTALL)
@@ -182,7 +184,8 @@ def run_screen(run: Run) -> Iterator[Block]:
         yield line("last log lines of the tasks that failed:", "bold", 2)
         for text in run.logs[-SHOWN_LOGS:]:
             yield line(text, "dim", 4)
-    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases)
+    # Of a run with twenty phases the ones that took time are worth a look; `--json` has all.
+    took = "  ".join(f"{p.name} {p.seconds:.1f} s" for p in run.phases if p.seconds >= SHOWN_SECONDS)
     if took:
         yield line(took, "dim", 2)
     if run.next_steps:
@@ -255,6 +258,9 @@ def _title(plan: Plan) -> Line:
     return Line(text=title, hang=2)
 
 
+_UNKNOWN_SIZE = {True: "the size of which is", False: "the sizes of which are"}
+
+
 def _data(plan: Plan) -> Iterator[Block]:
     """What is done for the data first, and what that costs."""
     protection = plan.protection
@@ -264,7 +270,7 @@ def _data(plan: Plan) -> Iterator[Block]:
     size = f"{in_words(protection.size)} in " if protection.sizes else ""
     text = f"{size}{volumes} {'volume' if volumes == 1 else 'volumes'}"
     if protection.unknown:
-        text = f"{text}, the size of {'some is' if size else 'which is' if volumes == 1 else 'which are'} not known"
+        text = f"{text}, {'the size of some is' if size else _UNKNOWN_SIZE[volumes == 1]} not known"
     if protection.refused:
         yield line("data  no snapshot can be taken", "magenta", 2)
     elif NO_SNAPSHOT in plan.acknowledged:

@@ -172,7 +172,7 @@ def _not_recorded(rows: Sequence[AppStatus]) -> Iterator[Block]:
         good = row.last_good
         if good is None or row.deployed is None or row.deployed == good.version:
             continue
-        how = "was good before" if row.recorded else "was not recorded by this tool"
+        how = "was good before" if row.recorded else "was not recorded as good"
         said = f"the last good version is {good.version}, recorded {good.recorded[:10]} by {good.operator}"
         yield line(f"note: {row.recipe or row.app} runs {row.deployed}, which {how}; {said}", "", 0, 6)
 

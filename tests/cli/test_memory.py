@@ -96,7 +96,7 @@ def test_the_last_good_version_is_shown_with_its_snapshot(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("remembered", "said", "recorded"),
     [
-        (("0.9.0+0.9.0",), "runs 1.0.0+1.0.0, which was not recorded by this tool", False),
+        (("0.9.0+0.9.0",), "runs 1.0.0+1.0.0, which was not recorded as good", False),
         (("1.0.0+1.0.0", "1.1.0+1.1.0"), "runs 1.0.0+1.0.0, which was good before", True),
     ],
 )

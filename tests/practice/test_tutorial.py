@@ -16,6 +16,7 @@ TUTORIAL = ROOT / "docs" / "tutorial.md"
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
 _MOVES = (
+    (r"(?m)^(?:  [a-z:-]+ \d+\.\d s)+$", "  phases"),
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "2026-11-23 12:00:00"),
     (r"\d{8}T\d{6}-([a-z-]+)-[0-9a-f]{4}\b", r"20261123T120000-\1-0000"),

@@ -519,6 +519,23 @@ def test_where_it_is_not_worth_it_no_failed_state_is_kept(place: Place) -> None:
     assert (undoing.failed_state, undoing.noted) == (None, "blog_db=1 blog_app=1")
 
 
+def test_where_no_volume_is_left_there_is_no_failed_state_and_a_way_back(place: Place) -> None:
+    """An Engine may die between removing a volume and making it anew."""
+    place.up()
+    kept = place.saved()
+    before = (place.data() / "kid").read_text()
+    place.labelled(NEW, 0)
+    for volume in place.swarm.stack(APP).volumes:
+        removed(place, volume.name)
+
+    undoing, walked = place.go(kept)
+
+    assert walked.error is None
+    assert undoing.failed_state is None
+    assert place.ground().store.find(SECOND) is None
+    assert (place.data() / "kid").read_text() == before
+
+
 def test_a_volume_that_nobody_mounts_any_more_is_kept_and_put_back(place: Place) -> None:
     """The newer version may have dropped the service that had it: another image makes its carrier."""
     name = f"{APP}_db"

@@ -180,7 +180,7 @@ def test_repositories_that_drone_lost_are_named(host: Host, before: Front) -> No
     assert "probe repositories: repositories was 2, is 1" in seen.evidence
     assert "probe runner" not in seen.evidence
     assert token not in seen.ran.out + seen.ran.err
-    assert not [p for p in host.state_dir.rglob("*") if p.is_file() and token in p.read_text()]
+    assert not [p for p in host.state_dir.rglob("*") if p.is_file() and token.encode() in p.read_bytes()]
 
 
 def _give_token(host: Host) -> str:

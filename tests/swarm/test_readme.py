@@ -30,6 +30,7 @@ ELSEWHERE = (ROOT / "docs" / "guides" / "from-a-laptop.md", ROOT / "docs" / "gui
 UPDATE = os.environ.get("UPDATE_DOCS") == "1"
 
 _MOVES: tuple[tuple[str, str], ...] = (
+    (r"(?m)^(?:  [a-z:-]+ \d+\.\d s)+$", "  phases"),
     (r"\b\d+\.\d+ s\b", "0.0 s"),
     (r"\(id: \w+\)", "(id: …)"),
     (r"\b\d{8}T\d{6}-[0-9a-f]{4}\b", "20261123T120000-0000"),

@@ -23,11 +23,14 @@ def test_a_way_back_passes_over_what_was_copied_from_suspect_data(host: Host) ->
     seen = upgrade(host, "keycloak", "--to", NEW, "--ack=no-snapshot")
     suspect = _create(host)
     listed: Any = host.run_tool("snapshot", "list").out
+    shown: Any = host.run_tool("status", "--json", "--offline").document()
     planned: Any = host.run_tool("rollback", "keycloak", "--dry-run", "--json", "--offline").document()
 
     assert seen.end == ("failed", "data_suspect", 15)
     assert f"{NEW} may have migrated the data before {OLD} came back" in listed
     assert _chosen(planned) == clean
+    (row,) = (app for app in shown["data"]["apps"] if app["app"].startswith("keycloak"))
+    assert f"the data is suspect: {NEW} may have migrated" in row["problem"]
     assert suspect not in str(planned["data"]["plans"])
 
 

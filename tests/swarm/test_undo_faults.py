@@ -145,6 +145,25 @@ def test_a_volume_that_vanishes_after_it_was_copied_comes_back_from_the_copy(hos
     assert content(host, "drone") == before
 
 
+def test_data_comes_back_where_no_volume_is_left(host: Host) -> None:
+    """As after an Engine that died between removing it and making it anew: no failed state, but a way back."""
+    host.deploy("drone")
+    fill(data(host, "drone"))
+    before = content(host, "drone")
+    up = upgrade(host, "drone")
+    host.engine.docker("service", "scale", f"{host.stack('drone')}_app=0")
+    take_away(host, "drone", "data")
+
+    down = back(host, "drone", "--ack", "data-loss")
+
+    assert up.end == ("upgraded", "converged", 0)
+    assert down.end == ("rolled_back", "converged", 0)
+    assert down.run["failed_state"] is None
+    assert is_back(host, "drone")
+    assert content(host, "drone") == before
+    assert len(snapshots(host)) == 1
+
+
 def test_an_engine_restarted_in_the_middle_of_the_update(host: Host) -> None:
     """However it ends, the exit says what is true, and data and version belong together."""
     host.deploy("drone")

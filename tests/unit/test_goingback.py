@@ -11,7 +11,6 @@ from ccci_upgrade.model.protection import (
     BYTES_A_SECOND,
     BYTES_A_SECOND_FAR,
     STOP_SECONDS,
-    Protect,
     Protection,
 )
 from ccci_upgrade.model.snapshot import Manifest
@@ -95,24 +94,6 @@ def test_exactly_its_ack_findings_can_be_acknowledged() -> None:
 
 
 # -- how the data is protected -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("protect", "refused", "stops"),
-    [
-        (Protect.STOPPED, (), True),
-        (Protect.STOPPED, ("a bind mount",), False),
-        (Protect.RUNNING, (), False),
-        (Protect.NOTHING, (), False),
-    ],
-)
-def test_an_app_is_down_for_a_copy_only_where_one_is_made_of_it_stopped(
-    protect: Protect,
-    refused: tuple[str, ...],
-    stops: bool,  # noqa: FBT001 - a table's column
-) -> None:
-    """What cannot be copied is not stopped for it."""
-    assert Protection(protect=protect, refused=refused).stops is stops
 
 
 def test_the_time_down_grows_with_the_size_and_the_way() -> None:

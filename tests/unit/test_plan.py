@@ -8,6 +8,7 @@ from ccci_upgrade.model.facts import AbraInfo, Facts, fingerprints
 from ccci_upgrade.model.finding import Finding, Severity
 from ccci_upgrade.model.notes import make_note
 from ccci_upgrade.model.plan import image_jumps, make_plan, moved_facts, no_plan
+from ccci_upgrade.model.protection import NO_SNAPSHOT, Protect, Protection
 from ccci_upgrade.model.swarm import UpdateState
 from ccci_upgrade.model.version import Bump
 from tests.builders import (
@@ -172,3 +173,23 @@ def test_where_nothing_was_planned_the_record_has_the_app_and_nothing_else() -> 
         "rollback",
     )
     assert (plan.from_version, plan.bump, plan.findings, plan.images) == (None, Bump.UNKNOWN, (), ())
+
+
+@pytest.mark.parametrize(
+    ("protect", "refused", "acknowledged", "way", "stops"),
+    [
+        (Protect.STOPPED, (), (), Protect.STOPPED, True),
+        (Protect.STOPPED, ("a bind mount",), (), Protect.STOPPED, False),
+        (Protect.STOPPED, (), (NO_SNAPSHOT,), Protect.NOTHING, False),
+        (Protect.STOPPED, (), ("major",), Protect.STOPPED, True),
+        (Protect.RUNNING, (), (), Protect.RUNNING, False),
+        (Protect.NOTHING, (), (), Protect.NOTHING, False),
+    ],
+)
+def test_an_app_is_down_only_for_a_copy_that_is_made_of_it_stopped(
+    protect: Protect, refused: tuple[str, ...], acknowledged: tuple[str, ...], way: Protect, *, stops: bool
+) -> None:
+    """Not for one that cannot be made, or that was acknowledged to be gone without."""
+    seen = replace(CLEAN, protection=Protection(protect=protect, refused=refused))
+    plan = make_plan(seen, (), frozenset(acknowledged))
+    assert (plan.protect, plan.stops) == (way, stops)
