@@ -1,5 +1,6 @@
 """`infra.lock.toml`: written from what runs, compared with what runs. Nothing in the Swarm is changed by it."""
 
+import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -100,7 +101,7 @@ def diff(host: Host, path: Path, *, offline: bool) -> Diff:
     if was.lock is None:
         raise NotReadyError(
             f"there is no lock at {path}",
-            hint=f"write it: ccci-upgrade lock write --file {path}",
+            hint=f"write it: ccci-upgrade lock write --file {shlex.quote(str(path))}",
             code="no-lock",
         )
     sight = look(host, offline=offline)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ccci_upgrade.errors import CcciError
 from ccci_upgrade.flows.host import Host
 from ccci_upgrade.model.app import App
-from ccci_upgrade.model.appnow import AppNow, Left, running_of
+from ccci_upgrade.model.appnow import AppNow, Left, Shape, running_of
 from ccci_upgrade.model.lockfile import Judged, LockedApp, LockFile
 from ccci_upgrade.model.memory import Memory
 from ccci_upgrade.model.recipe import Recipe
@@ -27,7 +27,7 @@ class Sight:
 
     stacks: Mapping[str, Stack]
     recipe: RecipeOf
-    shapes: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
     memories: Mapping[str, Memory] = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
     image_id: Callable[[str], str] = lambda _: ""

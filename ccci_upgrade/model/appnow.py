@@ -20,6 +20,18 @@ from ccci_upgrade.model.version import RecipeVersion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """All settings of a service as one hash; `changed` are the keys of what it differs in from the `previous` one.
+
+    `previous` is empty where the service was never updated.
+    """
+
+    hash: str
+    previous: str = ""
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
     """What runs of an app; by service `images` and `shapes`, by name the versions of `secrets` and `configs`.
 
@@ -31,7 +43,7 @@ class Running:
     chaos: str = ""
     unsettled: tuple[str, ...] = ()
     images: Mapping[str, LockedImage] = field(default_factory=dict)
-    shapes: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     configs: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +89,7 @@ class UnfitError(ValueError):
 
 
 def running_of(
-    stack: Stack, shapes: Mapping[str, str], image_id: Callable[[str], str] = lambda _: ""
+    stack: Stack, shapes: Mapping[str, Shape], image_id: Callable[[str], str] = lambda _: ""
 ) -> Running | None:
     """What runs in a stack. `shapes` are by the Swarm's name of a service; `image_id` gives local ids.
 
@@ -140,7 +152,7 @@ def recorded(now: AppNow, judged: Judged | None) -> LockedApp:
         env_names=tuple(sorted(app.env.values)),
         volumes=running.volumes,
         images=running.images,
-        shapes=running.shapes,
+        shapes={service: shape.hash for service, shape in running.shapes.items()},
         secrets=running.secrets,
         configs=running.configs,
         verdict=judged,

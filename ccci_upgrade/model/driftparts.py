@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from ccci_upgrade.model.appnow import AppNow, Running, env_sha256
+from ccci_upgrade.model.appnow import AppNow, Running, Shape, env_sha256
 from ccci_upgrade.model.driftrow import Row, Side, Weight, deploy_again, majority, write_anew
 from ccci_upgrade.model.lockfile import LockedApp
+
+MOST = 5
+"""Settings of one service that are named."""
 
 
 def parts(lock: LockedApp, now: AppNow, running: Running) -> Iterator[Row]:
@@ -48,22 +51,30 @@ def _images(lock: LockedApp, running: Running) -> Iterator[Row]:
 def _shapes(lock: LockedApp, running: Running, *, edited: bool) -> Iterator[Row]:
     for service in sorted(lock.shapes.keys() & running.shapes.keys()):
         old, new = lock.shapes[service], running.shapes[service]
-        if old == new:
+        if old == new.hash:
             continue
-        said = (
-            "its settings changed since the lock was written, and so did the `.env`: it may have been deployed with it"
+        why = (
+            "and so did the `.env`: it may have been deployed with it"
             if edited
-            else "its settings were changed, and the `.env` was not: the service was changed without abra"
+            else "and the `.env` did not: the service was changed without abra"
         )
         yield Row(
             app=lock.name,
             what=f"service:{service}",
             lock=old,
-            running=new,
+            running=new.hash,
             wins=Side.RUNNING if edited else Side.LOCK,
-            said=said,
+            said=f"its settings changed since the lock was written{_which(old, new)}, {why}",
             remedy=write_anew(lock.name) if edited else deploy_again(lock),
         )
+
+
+def _which(old: str, new: Shape) -> str:
+    """What changed, where the Engine still has the settings that the lock knows."""
+    if new.previous != old or not new.changed:
+        return ""
+    more = f" and {len(new.changed) - MOST} more" if len(new.changed) > MOST else ""
+    return f" ({', '.join(new.changed[:MOST])}{more})"
 
 
 def _named(

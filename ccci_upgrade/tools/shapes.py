@@ -5,9 +5,11 @@ of forced updates, the runtime. Left out as well is what a lock records on its o
 configs and of volumes, and abra's own labels. What is empty counts as missing, for Engines differ in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ccci_upgrade.errors import EngineError
+from ccci_upgrade.model.appnow import Shape
+from ccci_upgrade.text import tame_line
 from ccci_upgrade.tools.engine import Engine, Json
 from ccci_upgrade.tools.swarm import spec_hash
 
@@ -26,19 +28,41 @@ _OURS = ("com.docker.stack.image", "coop-cloud.")
 _UNORDERED = ("Networks", "Secrets", "Configs", "Mounts", "Ports", "Env", "Aliases")
 
 
-def read_shapes(engine: Engine) -> dict[str, str]:
+def read_shapes(engine: Engine) -> dict[str, Shape]:
     """The shape of every service of the Swarm, by its full name; two questions."""
     networks = {_text(raw, "Id"): _text(raw, "Name") for raw in _objects(engine.get("/networks"))}
-    specs = [raw.get("Spec") for raw in _objects(engine.get("/services"))]
-    return {_text(spec, "Name"): shape_of(spec, networks) for spec in specs if isinstance(spec, dict)}
+    found = {}
+    for raw in _objects(engine.get("/services")):
+        spec, previous = raw.get("Spec"), raw.get("PreviousSpec")
+        if isinstance(spec, dict):
+            before = previous if isinstance(previous, dict) else None
+            found[_text(spec, "Name")] = shape_of(spec, networks, before)
+    return found
 
 
-def shape_of(spec: Mapping[str, Json], networks: Mapping[str, str]) -> str:
-    """The shape of one spec; `networks` are names by id."""
+def shape_of(
+    spec: Mapping[str, Json], networks: Mapping[str, str], previous: Mapping[str, Json] | None = None
+) -> Shape:
+    """The shape of one spec, and what makes it differ from the one before; `networks` are names by id."""
     try:
-        return spec_hash(_plain(_mode(dict(spec)), "Spec", networks))
+        now = _plain(_mode(dict(spec)), "Spec", networks)
+        before = None if previous is None else _plain(_mode(dict(previous)), "Spec", networks)
+        return Shape(
+            hash=spec_hash(now),
+            previous="" if before is None else spec_hash(before),
+            changed=() if before is None else tuple(_changed(before, now)),
+        )
     except RecursionError:
         raise EngineError("the Engine's answer is nested too deeply") from None
+
+
+def _changed(old: Json, new: Json, path: str = "") -> Iterator[str]:
+    """The keys that lead to what differs; never a value."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _changed(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield tame_line(path.removeprefix("TaskTemplate."))
 
 
 def _mode(spec: dict[str, Json]) -> dict[str, Json]:

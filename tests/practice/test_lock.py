@@ -15,10 +15,13 @@ import pytest
 
 from ccci_upgrade.config import read_config
 from ccci_upgrade.flows.host import engine_place
+from ccci_upgrade.model.lease import NAME, to_labels
+from ccci_upgrade.tools import lease
 from ccci_upgrade.tools.engine import Engine
 from tests.documents import problems
 from tests.gitrepo import ENV as GIT
 from tests.practice.test_command import Folder, wait
+from tests.practice.test_lease import _claim
 
 SERVER = "ci.example.org"
 TRAEFIK, KEYCLOAK, DRONE = (f"{name}.{SERVER}" for name in ("traefik", "keycloak", "drone"))
@@ -82,11 +85,15 @@ class Place:
         )
         return done.stdout.strip()
 
-    def update(self, service: str, change: Any) -> Any:
-        """Change a service as somebody with `docker service update` would; `change` is given its spec. As it was."""
+    def engine(self) -> Engine:
+        """Its engine, for whoever does not use this program."""
         place = engine_place(read_config(self.config), SERVER)
         assert isinstance(place, Path)
-        with closing(Engine(place)) as engine:
+        return Engine(place)
+
+    def update(self, service: str, change: Any) -> Any:
+        """Change a service as somebody with `docker service update` would; `change` is given its spec. As it was."""
+        with closing(self.engine()) as engine:
             found: Any = engine.get(f"/services/{service}")
             before = copy.deepcopy(found["Spec"])
             change(found["Spec"])
@@ -242,6 +249,19 @@ def test_the_lock_of_another_server_is_left(kept: Place, tmp_path: Path) -> None
 
     assert error["code"] == "lock-elsewhere"
     assert other.read_text() == before
+
+
+def test_while_somebody_is_at_work_nothing_is_written(kept: Place) -> None:
+    """What runs then may not be what stays: exit 11, as everywhere. Reading goes on."""
+    text = kept.lock.read_text()
+    with closing(kept.engine()) as engine:
+        lease.create(engine, to_labels(_claim()))
+        found = kept.document(11, "lock", "write")
+        kept.document(0, "lock", "diff")
+        engine.ask("DELETE", f"/configs/{NAME}")
+
+    assert "mia" in found["errors"][0]["message"]
+    assert kept.lock.read_text() == text
 
 
 def test_only_named_apps_are_recorded(kept: Place, tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_a_service_updated_behind_the_tools_back_is_named(host: Host) -> None:
     assert [set(rows) for rows in found] == [{f"traefik {what}"} for what, _ in changes]
     rows = [row for each in found for row in each.values()]
     assert {row["wins"] for row in rows} == {"lock"}
+    named = [word in row["detail"] for row, word in zip(rows, ("Env", "Resources", "Replicas"), strict=False)]
+    assert named == [True, True, True]
     assert [row["what"] for row in rows if row["other_owner"]] == ["version"]
     assert "of-a-value" not in json.dumps(rows)
     assert _diff(host) == {}

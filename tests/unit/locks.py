@@ -4,7 +4,7 @@ import string
 
 from hypothesis import strategies as st
 
-from ccci_upgrade.model.appnow import AppNow, Running, env_sha256
+from ccci_upgrade.model.appnow import AppNow, Running, Shape, env_sha256
 from ccci_upgrade.model.lockfile import Judged, LockedApp, LockedImage, LockFile
 from ccci_upgrade.model.verdict import State
 from ccci_upgrade.text import tame_line
@@ -18,7 +18,7 @@ COMMIT = builders.release(OLD).commit
 RUNNING = Running(
     version=OLD,
     images={"app": LockedImage(image=OLD_IMAGE, digest=DIGEST), "db": LockedImage(image=DB_IMAGE)},
-    shapes={"app": "a" * 16, "db": "d" * 16},
+    shapes={"app": Shape(hash="a" * 16), "db": Shape(hash="d" * 16)},
     volumes=(f"{STACK}_db", f"{STACK}_providers"),
     secrets={"db_password": "v1", "of_somebody": ""},
     configs={"entrypoint": "v7"},
@@ -35,7 +35,7 @@ LOCKED = LockedApp(
     env_names=("DOMAIN", "SECRET_DB_PASSWORD_VERSION", "TYPE"),
     volumes=RUNNING.volumes,
     images=RUNNING.images,
-    shapes=RUNNING.shapes,
+    shapes={"app": "a" * 16, "db": "d" * 16},
     secrets=RUNNING.secrets,
     configs=RUNNING.configs,
     verdict=Judged(state=State.CONVERGED, at="2026-03-01T12:00:00.000Z", run="run-1"),

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccci_upgrade.model.appnow import AppNow, Left, Running, UnfitError, env_sha256, recorded, running_of
+from ccci_upgrade.model.appnow import (
+    AppNow,
+    Left,
+    Running,
+    Shape,
+    UnfitError,
+    env_sha256,
+    recorded,
+    running_of,
+)
 from ccci_upgrade.model.drift import compare
 from ccci_upgrade.model.driftrow import Row, Side, Weight
 from ccci_upgrade.model.lockfile import LockedApp, LockedImage, LockFile
@@ -68,7 +77,7 @@ def _as_now(locked: LockedApp) -> tuple[LockFile, AppNow]:
     running = Running(
         version=locked.version,
         images=locked.images,
-        shapes=locked.shapes,
+        shapes={service: Shape(hash=text) for service, text in locked.shapes.items()},
         volumes=locked.volumes,
         secrets=locked.secrets,
         configs=locked.configs,
@@ -277,7 +286,8 @@ def test_another_digest_under_the_same_tag_is_information(
 
 def test_a_service_updated_behind_the_tools_back_is_told() -> None:
     """By its shape; where the `.env` was edited too, it may have been deployed with it."""
-    changed = _runs(shapes={"app": "b" * 16, "db": "d" * 16})
+    shapes = {"app": Shape(hash="b" * 16, previous="c" * 16, changed=("x",)), "db": Shape(hash="d" * 16)}
+    changed = _runs(shapes=shapes)
     row = _one(changed)
     edited = {r.what: r for r in _rows(replace(changed, app=builders.app(ENV + "A=b\n")))}
 
@@ -285,6 +295,14 @@ def test_a_service_updated_behind_the_tools_back_is_told() -> None:
     assert "without abra" in row.said
     assert set(edited) == {"env", "service:app"}
     assert edited["service:app"].wins is Side.RUNNING
+    assert "(" not in row.said
+
+
+def test_what_changed_is_named_where_the_engine_still_knows_it() -> None:
+    """Its settings before the last update are the lock's; keys, and of many the first ones."""
+    for keys, said in ((("Env",), "(Env)"), (tuple("abcdefg"), "(a, b, c, d, e and 2 more)")):
+        shapes = {"app": Shape(hash="b" * 16, previous="a" * 16, changed=keys)}
+        assert said in _one(_runs(shapes=shapes)).said
 
 
 def test_a_secret_has_three_sides() -> None:
@@ -385,7 +403,11 @@ def test_what_runs_is_read_from_services() -> None:
     )
     stack = builders.stack(app, builders.service("db", image=DB_IMAGE, mounts=mounts[:1]))
 
-    found = running_of(stack, {f"{STACK}_app": "a" * 16, "other": "b" * 16}, lambda image: f"id of {image}")
+    found = running_of(
+        stack,
+        {f"{STACK}_app": Shape(hash="a" * 16), "other": Shape(hash="b" * 16)},
+        lambda image: f"id of {image}",
+    )
 
     assert found == Running(
         version=OLD,
@@ -393,7 +415,7 @@ def test_what_runs_is_read_from_services() -> None:
             "app": LockedImage(image=OLD_IMAGE, digest=DIGEST),
             "db": LockedImage(image=DB_IMAGE, id=f"id of {DB_IMAGE}"),
         },
-        shapes={"app": "a" * 16},
+        shapes={"app": Shape(hash="a" * 16)},
         volumes=(f"{STACK}_db",),
         secrets={"db_password": "v1", "of_somebody": ""},
         configs={"entry_point": "v7"},

@@ -137,8 +137,24 @@ _JSON = st.recursive(
 @given(st.sampled_from(["Labels", "Mode", "TaskTemplate", "EndpointSpec", "x"]), _JSON)
 def test_any_answer_has_a_shape(key: str, value: Any) -> None:
     """An Engine may say anything."""
-    assert len(shape_of({**SPEC, key: value}, NETWORKS)) == 16
-    assert len(shape_of({**SPEC, "TaskTemplate": {"ContainerSpec": {"Mounts": value}}}, NETWORKS)) == 16
+    for spec in ({**SPEC, key: value}, {**SPEC, "TaskTemplate": {"ContainerSpec": {"Mounts": value}}}):
+        found = shape_of(spec, NETWORKS, SPEC)
+        assert len(found.hash) == 16
+        assert bool(found.changed) is (found.hash != found.previous)
+
+
+def test_what_changed_is_told_by_keys_alone() -> None:
+    """Against the spec before; nothing that is no setting, and no value."""
+    changed = _set(_container("Env/0"), "A=sentinel")
+    changed["Labels"] |= {"coop-cloud.keycloak.version": "2", "traefik.enable": "sentinel"}
+    changed["UpdateConfig"] = {}
+
+    found = shape_of(changed, NETWORKS, SPEC)
+
+    assert found.previous == shape_of(SPEC, NETWORKS).hash
+    assert found.changed == ("Labels.traefik.enable", "ContainerSpec.Env", "UpdateConfig")
+    assert shape_of(SPEC, NETWORKS, SPEC).changed == ()
+    assert shape_of(SPEC, NETWORKS).previous == ""
 
 
 def test_an_answer_without_end_is_an_error() -> None:
@@ -155,7 +171,7 @@ def test_all_shapes_are_two_questions() -> None:
     """`status` is measured."""
     with FakeEngine() as fake, closing(Engine(fake.path)) as engine:
         fake.says("/networks", [{"Id": key, "Name": name} for key, name in NETWORKS.items()])
-        fake.says("/services", [{"Spec": SPEC}, {"Spec": None}, 3])
+        fake.says("/services", [{"Spec": SPEC, "PreviousSpec": SPEC}, {"Spec": None}, 3])
 
-        assert read_shapes(engine) == {"keycloak_app": shape_of(SPEC, NETWORKS)}
+        assert read_shapes(engine) == {"keycloak_app": shape_of(SPEC, NETWORKS, SPEC)}
         assert [request.path for request in fake.requests] == ["/_ping", "/networks", "/services"]
