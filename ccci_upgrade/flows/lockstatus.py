@@ -21,6 +21,14 @@ class LockStatus:
     lock: LockFile | None = None
     rows: tuple[Row, ...] = ()
     problem: str = ""
+    compared: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why nothing is told; empty where it was compared."""
+        if self.problem or self.compared:
+            return self.problem
+        return f"{self.path} was not compared: no server that has its apps could be asked"
 
 
 def begin(path: Path) -> LockStatus:
@@ -46,4 +54,4 @@ def compared(found: LockStatus, host: Host, sight: Sight, *, alone: bool) -> Loc
         whole = replace(sight, shapes=read_shapes(host.swarm.engine))
     except CcciError as error:
         return replace(found, problem=error.message)
-    return replace(found, rows=compare(lock, apps_now(host, whole, lock)))
+    return replace(found, compared=True, rows=compare(lock, apps_now(host, whole, lock)))

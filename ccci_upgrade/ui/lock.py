@@ -44,8 +44,8 @@ def diffed(found: Diff) -> Iterator[Block]:
 
 def in_status(found: LockStatus) -> Iterator[Block]:
     """A line for each app that is not as in the lock; details are for `lock diff`."""
-    if found.problem:
-        yield line(f"lock: {found.problem}", "magenta", 0, 6)
+    if found.why:
+        yield line(f"lock: {found.why}", "magenta", 0, 6)
     apps: dict[str, list[Row]] = {}
     for row in found.rows:
         if row.weight is not Weight.INFO:

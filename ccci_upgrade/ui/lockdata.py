@@ -29,7 +29,7 @@ def diffed(found: Diff) -> dict[str, object]:
 
 def in_status(found: LockStatus) -> dict[str, object]:
     """What `status.data` has of a configured lock."""
-    return {"file": str(found.path), "problem": found.problem or None} | _lists(found.rows)
+    return {"file": str(found.path), "problem": found.why or None} | _lists(found.rows)
 
 
 def _lists(rows: Iterable[Row]) -> dict[str, object]:
