@@ -16,9 +16,9 @@ import coverage
 
 ROOT = Path(__file__).parents[1]
 _PURE = (
-    "backoutcome", "converge", "files", "findings", "gates", "goingback", "journal", "judge", "keptsecrets", "lease",
-    "look", "openrun", "plan", "run", "saved_plan", "snapshots", "snapshotscope", "swarmconfig", "tardigest", "tarwalk",
-    "verdict", "volumes",
+    "backoutcome", "converge", "drift", "files", "findings", "gates", "goingback", "journal", "judge", "keptsecrets",
+    "lease", "lockfile", "locksight", "lockstatus", "lockstore", "look", "openrun", "plan", "run", "saved_plan",
+    "shapes", "snapshots", "snapshotscope", "swarmconfig", "tardigest", "tarwalk", "verdict", "volumes",
 )  # fmt: skip
 PARTS = (
     (*(f"tests/unit/test_{name}.py" for name in _PURE), "tests/models"),

@@ -37,6 +37,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ccci_upgrade/model/plan.py": (f"{_UNIT}plan.py", f"{_UNIT}saved_plan.py", f"{_UNIT}findings.py"),
     "ccci_upgrade/model/judge.py": (f"{_UNIT}judge.py",),
     "ccci_upgrade/model/verdict.py": (f"{_UNIT}verdict.py",),
+    "ccci_upgrade/model/appnow.py": (f"{_UNIT}drift.py",),
+    "ccci_upgrade/model/drift.py": (f"{_UNIT}drift.py",),
+    "ccci_upgrade/model/driftparts.py": (f"{_UNIT}drift.py",),
+    "ccci_upgrade/model/driftrow.py": (f"{_UNIT}drift.py",),
+    "ccci_upgrade/flows/locksight.py": (f"{_UNIT}locksight.py",),
     "ccci_upgrade/model/look.py": (f"{_UNIT}look.py", f"{_UNIT}converge.py"),
     "ccci_upgrade/model/converge.py": (f"{_UNIT}converge.py",),
     "ccci_upgrade/model/lease.py": (f"{_UNIT}lease.py",),
@@ -49,7 +54,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
 EQUIVALENT: dict[str, str] = {}
 """Inversions that change nothing anybody could see, each with its reason; the key is module and new text."""
 
-SWAPPED = ("Severity", "State", "LeaseState", "Outcome", "Exit")
+SWAPPED = ("Severity", "State", "LeaseState", "Outcome", "Exit", "Side", "Weight")
 """Names whose members are exchanged for another of the same kind."""
 
 OTHERS = {
@@ -58,6 +63,8 @@ OTHERS = {
     "LeaseState": ("FREE", "HELD"),
     "Outcome": ("FAILED", "UPGRADED"),
     "Exit": ("OK", "FAILED"),
+    "Side": ("LOCK", "RUNNING"),
+    "Weight": ("DRIFT", "INFO"),
 }
 
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Iterator
 
+from ccci_upgrade.model.app import App
 from ccci_upgrade.model.appnow import AppNow, Running, env_sha256
 from ccci_upgrade.model.driftparts import parts
 from ccci_upgrade.model.driftrow import Row, Side, Weight, deploy_again, majority, write_anew
@@ -41,7 +42,7 @@ def _app(lock: LockedApp, now: AppNow) -> Iterator[Row]:
         what = now.problem or "it has no `.env` here"
         yield Row(app=lock.name, what="env", lock=lock.env_sha256, wins=Side.LOCK, said=what)
     else:
-        yield from _env(lock, now)
+        yield from _env(lock, now.app)
     if now.running is None:
         yield Row(
             app=lock.name,
@@ -172,10 +173,7 @@ def _log(recipe: Recipe, lock: LockedApp) -> str:
     return f"to see what it brings: git -C {where} log --oneline {tag}"
 
 
-def _env(lock: LockedApp, now: AppNow) -> Iterator[Row]:
-    app = now.app
-    if app is None:
-        return
+def _env(lock: LockedApp, app: App) -> Iterator[Row]:
     sha256 = env_sha256(app.text, lock.version)
     if sha256 != lock.env_sha256:
         added, gone = _names(set(app.env.values), set(lock.env_names))

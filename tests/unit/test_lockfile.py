@@ -51,6 +51,7 @@ def test_what_is_written_is_read_back(lock: LockFile) -> None:
     text = lock_text(lock)
 
     assert parse_lock(text.encode()) == lock
+    assert [lock.app(app.name) for app in lock.apps] == list(lock.apps)
     assert lock_text(parse_lock(text.encode())) == text
 
 
@@ -159,6 +160,9 @@ def test_what_is_no_lock_is_one_error(text: str | bytes, why: str) -> None:
     assert str(error).isprintable()
 
 
+_ENV = 'env = [\n  "DOMAIN",\n  "SECRET_DB_PASSWORD_VERSION",\n  "TYPE",\n]'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why", "at"),
     [
@@ -168,6 +172,8 @@ def test_what_is_no_lock_is_one_error(text: str | bytes, why: str) -> None:
         ("order = 20", "order = true", "must be a whole number", "order"),
         ("order = 20", "order = 99999999999", "must be a whole number", "order"),
         ("env = [", "env = [3,", "must be a text", "env = ["),
+        (_ENV, 'env = "TYPE"', "must be a list", "env"),
+        ('stack = "keycloak_ci_example_org"', 'stack = ""', "cannot be a stack", "stack"),
         ('  "TYPE",', '  "TYPE", "TYPE",', "twice", "env = ["),
         ('recipe = "keycloak"', 'recipe = "../../etc"', "cannot be a recipe", "recipe"),
         ('recipe = "keycloak"', 'recipes = "keycloak"', "is missing", "[apps."),

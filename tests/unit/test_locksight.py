@@ -6,6 +6,7 @@ import pytest
 
 from ccci_upgrade.errors import NotReadyError
 from ccci_upgrade.flows.locksight import Sight, app_now, judged
+from ccci_upgrade.model.appnow import AppNow
 from ccci_upgrade.model.lockfile import Judged
 from ccci_upgrade.model.memory import LastGood, Memory
 from ccci_upgrade.model.run import Phase, Run
@@ -140,6 +141,7 @@ def test_a_verdict_on_another_version_does_not_count() -> None:
 
     assert _judged(_sight(RUN, good=GOOD, version="9.9.9+1"), old) is None
     assert _judged(_sight(good=GOOD)) is None
+    assert judged(AppNow(name=APP), LOCKED, _sight(RUN)) is None
 
 
 def test_an_undone_upgrade_is_judged_by_its_undo() -> None:
