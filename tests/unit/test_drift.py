@@ -95,20 +95,20 @@ def _as_now(locked: LockedApp) -> tuple[LockFile, AppNow]:
 
 
 @pytest.mark.parametrize(
-    ("pinned", "runs", "wins", "remedy"),
+    ("pinned", "runs", "wins", "said", "remedy"),
     [
-        (NEW, NEW, Side.RUNNING, "lock write"),
-        (OLD, NEW, Side.LOCK, f"rollback {APP} --to {OLD}"),
-        (NEW, OLD, Side.RUNNING, f"write {OLD} behind"),
-        ("1.2.0+25.2.0", NEW, None, ""),
-        (None, NEW, Side.RUNNING, "lock write"),
-        (OLD, None, Side.LOCK, f"rollback {APP} --to {OLD}"),
-        (OLD, "0.9.0+24.0.0", Side.LOCK, f"upgrade {APP} --to {OLD}"),
-        (OLD, "main", Side.LOCK, f"rollback {APP} --to {OLD}"),
+        (NEW, NEW, Side.RUNNING, "deployed after", "lock write"),
+        (OLD, NEW, Side.LOCK, "not by a deploy", f"rollback {APP} --to {OLD}"),
+        (NEW, OLD, Side.RUNNING, "next deploy", f"write {OLD} behind"),
+        ("1.2.0+25.2.0", NEW, None, "all three differ", ""),
+        (None, NEW, Side.RUNNING, "deployed after", "lock write"),
+        (OLD, None, Side.LOCK, "not by a deploy", f"rollback {APP} --to {OLD}"),
+        (OLD, "0.9.0+24.0.0", Side.LOCK, "not by a deploy", f"upgrade {APP} --to {OLD}"),
+        (OLD, "main", Side.LOCK, "not by a deploy", f"rollback {APP} --to {OLD}"),
     ],
 )
 def test_of_three_versions_two_that_agree_win(
-    pinned: str | None, runs: str | None, wins: Side | None, remedy: str
+    pinned: str | None, runs: str | None, wins: Side | None, said: str, remedy: str
 ) -> None:
     """All three are told, and where all differ a person decides."""
     env = ENV.replace(f":{OLD}", f":{pinned}" if pinned else "")
@@ -116,6 +116,7 @@ def test_of_three_versions_two_that_agree_win(
 
     assert (row.what, row.lock, row.env, row.running) == ("version", OLD, pinned, runs or "unknown")
     assert (row.weight, row.wins) == (Weight.DRIFT, wins)
+    assert said in row.said
     assert remedy in row.remedy
     assert bool(remedy) is bool(row.remedy)
 
@@ -198,7 +199,7 @@ def test_a_recipe_that_cannot_be_read_is_unknown() -> None:
 
 def test_another_recipe_is_told() -> None:
     """Its tags say nothing about this lock's."""
-    row = _one(_env(ENV), LOCK.having(replace(LOCKED, recipe="authentik")))
+    row = _one(_env(ENV), LOCK.having(replace(LOCKED, recipe="authentik", commit=OTHER)))
 
     assert (row.what, row.lock, row.env, row.wins) == ("recipe", "authentik", "keycloak", None)
 
@@ -237,7 +238,7 @@ def test_an_env_that_is_missing_or_broken_is_told() -> None:
         (replace(NOW, app=None, problem="line 3"), "line 3"),
     ):
         row = _one(now)
-        assert (row.what, row.env, said in row.said) == ("env", None, True)
+        assert (row.what, row.env, row.wins, said in row.said) == ("env", None, Side.LOCK, True)
 
 
 def test_another_order_is_information() -> None:
@@ -245,6 +246,7 @@ def test_another_order_is_information() -> None:
     row = _one(NOW, LOCK.having(replace(LOCKED, order=5)))
 
     assert (row.what, row.weight, row.lock, row.env) == ("order", Weight.INFO, "5", "20")
+    assert row.wins is Side.ENV
 
 
 # -- what runs --------------------------------------------------------------------------------------------------------
@@ -281,7 +283,8 @@ def test_another_digest_under_the_same_tag_is_information(
 
     rows = _rows(_runs(images={"app": LockedImage(image=OLD_IMAGE, **new)}), lock)
 
-    assert [(row.what, row.weight) for row in rows] == [("image:app", Weight.INFO)] * told
+    told_so = [("image:app", Weight.INFO, Side.RUNNING)]
+    assert [(row.what, row.weight, row.wins) for row in rows] == told_so * told
 
 
 def test_a_service_updated_behind_the_tools_back_is_told() -> None:
@@ -323,10 +326,11 @@ def test_secrets_that_came_or_went_are_told() -> None:
     """Which of them the lock has not, and which nothing mounts any more."""
     rows = _rows(_runs(secrets={"db_password": "v1", "fresh": "v1"}))
 
-    assert [(row.what, row.lock, row.running) for row in rows] == [
-        ("secret:fresh", None, "v1"),
-        ("secret:of_somebody", "", None),
+    assert [(row.what, row.lock, row.running, row.wins) for row in rows] == [
+        ("secret:fresh", None, "v1", Side.RUNNING),
+        ("secret:of_somebody", "", None, Side.LOCK),
     ]
+    assert [row.remedy.split()[0] for row in rows] == ["ccci-upgrade", "abra"]
 
 
 def test_a_volume_that_is_not_mounted_any_more_is_the_locks() -> None:
@@ -347,7 +351,7 @@ def test_an_app_that_does_not_run_is_told() -> None:
     nothing = compare(LOCK, [])
 
     assert (row.what, row.lock, row.env, row.running) == ("deployed", OLD, OLD, None)
-    assert row.remedy == f"abra app deploy {APP} {OLD}"
+    assert (row.wins, row.remedy) == (Side.LOCK, f"abra app deploy {APP} {OLD}")
     assert [each.what for each in nothing] == ["env", "deployed"]
 
 
@@ -355,7 +359,8 @@ def test_an_app_that_is_not_in_the_lock_is_told_where_it_runs() -> None:
     """An `.env` alone is no app yet."""
     empty = LockFile(server="s")
 
-    assert [row.what for row in compare(empty, [NOW])] == ["lock"]
+    (row,) = compare(empty, [NOW])
+    assert (row.what, row.env, row.running, row.wins) == ("lock", OLD, OLD, Side.RUNNING)
     assert compare(empty, [replace(NOW, running=None)]) == ()
 
 
