@@ -41,7 +41,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "ccci_upgrade/model/drift.py": (f"{_UNIT}drift.py",),
     "ccci_upgrade/model/driftparts.py": (f"{_UNIT}drift.py",),
     "ccci_upgrade/model/driftrow.py": (f"{_UNIT}drift.py",),
-    "ccci_upgrade/flows/locksight.py": (f"{_UNIT}locksight.py",),
+    "ccci_upgrade/flows/locksight.py": (f"{_UNIT}locksight.py", f"{_UNIT}lockstatus.py"),
     "ccci_upgrade/model/look.py": (f"{_UNIT}look.py", f"{_UNIT}converge.py"),
     "ccci_upgrade/model/converge.py": (f"{_UNIT}converge.py",),
     "ccci_upgrade/model/lease.py": (f"{_UNIT}lease.py",),

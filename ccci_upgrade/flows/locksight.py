@@ -66,8 +66,6 @@ def judged(now: AppNow, old: LockedApp | None, sight: Sight) -> Judged | None:
     A run's time is when it began, which its own record and every later one know: the text is the same from both.
     """
     version = now.running.version if now.running else None
-    if version is None:
-        return None
     found: dict[str, Judged] = {}
     if old and old.verdict and old.version == version:
         found[old.verdict.run] = old.verdict

@@ -86,7 +86,7 @@ def _named(
             continue
         key = f"{kind}_{name}_version".upper()
         pinned = now.app.env.values.get(key) if now.app and kind == "secret" else None
-        wins = majority(was or "", pinned, runs) if was is not None else Side.RUNNING
+        wins = majority(was, pinned, runs) if was is not None else Side.RUNNING
         yield Row(
             app=lock.name,
             what=f"{kind}:{name}",

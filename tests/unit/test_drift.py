@@ -283,8 +283,11 @@ def test_another_digest_under_the_same_tag_is_information(
 
     rows = _rows(_runs(images={"app": LockedImage(image=OLD_IMAGE, **new)}), lock)
 
-    told_so = [("image:app", Weight.INFO, Side.RUNNING)]
-    assert [(row.what, row.weight, row.wins) for row in rows] == told_so * told
+    assert [(row.what, row.weight, row.wins) for row in rows] == [
+        ("image:app", Weight.INFO, Side.RUNNING)
+    ] * told
+    sides = [(next(iter(old.values()), None), next(iter(new.values()), None))]
+    assert [(row.lock, row.running) for row in rows] == sides * told
 
 
 def test_a_service_updated_behind_the_tools_back_is_told() -> None:
@@ -298,6 +301,7 @@ def test_a_service_updated_behind_the_tools_back_is_told() -> None:
     assert "without abra" in row.said
     assert set(edited) == {"env", "service:app"}
     assert edited["service:app"].wins is Side.RUNNING
+    assert (row.remedy.split()[0], edited["service:app"].remedy.split()[0]) == ("abra", "ccci-upgrade")
     assert "(" not in row.said
 
 
@@ -311,7 +315,7 @@ def test_what_changed_is_named_where_the_engine_still_knows_it() -> None:
 def test_a_secret_has_three_sides() -> None:
     """The `.env` names its version too; a config's stands in the recipe."""
     rotated = _runs(secrets=dict(RUNNING.secrets) | {"db_password": "v2"}, configs={"entrypoint": "v8"})
-    env = replace(rotated, app=builders.app(ENV.replace("=v1", "=v2")))
+    env = replace(rotated, app=builders.app(f"{ENV.replace('=v1', '=v2')}CONFIG_ENTRYPOINT_VERSION=v9\n"))
 
     secret, config = (next(r for r in _rows(rotated) if r.what.startswith(k)) for k in ("secret", "config"))
     with_env = {row.what: row for row in _rows(env)}
@@ -319,6 +323,7 @@ def test_a_secret_has_three_sides() -> None:
     assert (secret.what, secret.lock, secret.env, secret.running) == ("secret:db_password", "v1", "v1", "v2")
     assert (secret.wins, with_env["secret:db_password"].wins) == (Side.LOCK, Side.RUNNING)
     assert (config.what, config.env, config.wins) == ("config:entrypoint", None, Side.RUNNING)
+    assert with_env["config:entrypoint"].env is None
     assert "env" in with_env
 
 
@@ -340,6 +345,10 @@ def test_a_volume_that_is_not_mounted_any_more_is_the_locks() -> None:
     assert rows[f"volume:{STACK}_providers"].wins is Side.LOCK
     assert "without its data" in rows[f"volume:{STACK}_providers"].said
     assert rows[f"volume:{STACK}_data"].wins is Side.RUNNING
+    assert [rows[f"volume:{STACK}_{name}"].remedy.split()[0] for name in ("providers", "data")] == [
+        "docker",
+        "ccci-upgrade",
+    ]
 
 
 # -- which apps -------------------------------------------------------------------------------------------------------

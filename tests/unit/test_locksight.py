@@ -77,6 +77,16 @@ def test_the_newest_word_counts() -> None:
     assert _left(_sight(RUN, good=replace(GOOD, recorded=FIRST))) == ({NEW}, "mia on laptop")
 
 
+def test_a_run_counts_from_its_end_where_it_has_one() -> None:
+    """What was recorded while it went on is older; one that never ended counts from its beginning."""
+    ended = replace(RUN, started=FIRST, finished=THIRD)
+    never = replace(RUN, finished=None, outcome=None, verdict=None)
+
+    assert _left(_sight(ended, good=replace(GOOD, recorded=SECOND))) == ({NEW}, "mia on laptop")
+    assert _left(_sight(never, good=replace(GOOD, recorded=FIRST))) == ({OLD, NEW}, "mia on laptop")
+    assert _left(_sight(never, good=GOOD)) == ({OLD}, "kim on ci")
+
+
 def test_of_one_run_its_own_journal_counts() -> None:
     """What it remembered before it acted is no later word."""
     before = replace(GOOD, run_id=RUN.run_id)

@@ -9,7 +9,7 @@ import pytest
 
 from ccci_upgrade.config import Config
 from ccci_upgrade.flows.host import Host, open_host
-from ccci_upgrade.flows.locksight import Sight
+from ccci_upgrade.flows.locksight import Sight, apps_now
 from ccci_upgrade.flows.lockstatus import LockStatus, begin, compared
 from ccci_upgrade.flows.status import read_status
 from ccci_upgrade.model.lockfile import lock_text
@@ -17,7 +17,7 @@ from ccci_upgrade.ui.lockdata import in_status
 from tests import builders
 from tests.builders import APP
 from tests.fakeengine import FakeEngine
-from tests.unit.locks import LOCK
+from tests.unit.locks import LOCK, LOCKED
 
 SERVER = "ci.example.org"
 
@@ -120,6 +120,22 @@ def test_without_a_configured_lock_nothing_is_asked(config: Config, engine: Fake
 
 def _host(config: Config) -> Host:
     return open_host(config, SERVER)
+
+
+def test_one_app_can_be_looked_at_alone(config: Config) -> None:
+    """As a run does at its end; without a lock those are the apps that have an `.env`."""
+    other = config.abra_dir / "servers" / SERVER / "bad.ci.example.org.env"
+    other.write_bytes(b"\xff")
+    with closing(_host(config)) as host:
+        sight = Sight(stacks={}, recipe=lambda _: builders.recipe())
+        every = apps_now(host, sight, None)
+        with_lock = apps_now(host, sight, LOCK.having(replace(LOCKED, name="gone.ci.example.org")))
+        (one,) = apps_now(host, sight, LOCK, only=APP)
+
+    assert [each.name for each in every] == [APP, "bad.ci.example.org"]
+    assert [bool(each.problem) for each in every] == [False, True]
+    assert [each.name for each in with_lock] == [APP, "bad.ci.example.org", "gone.ci.example.org"]
+    assert one.name == APP
 
 
 def test_what_is_the_same_is_no_row(config: Config) -> None:
