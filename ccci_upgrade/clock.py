@@ -14,6 +14,11 @@ def ticks() -> float:
     return time.monotonic()
 
 
+def uptime() -> float:
+    """Seconds of a clock that nobody sets; it goes on in suspend, where the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 def sleep(seconds: float) -> None:
     """Sleep; signals are handled meanwhile."""
     time.sleep(max(0.0, seconds))

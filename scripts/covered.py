@@ -24,6 +24,9 @@ PARTS = (
     (*(f"tests/unit/test_{name}.py" for name in _PURE), "tests/models"),
     ("tests/practice/test_wayback.py",),
     ("tests/practice/test_lease.py", "tests/practice/test_quiesce.py"),
+    ("tests/practice/test_openruns.py",),
+    ("tests/practice/test_rollback.py",),
+    ("tests/practice/test_deadways.py",),
 )
 """Run at the same time: what asks a practice engine mostly waits."""
 _COVERAGE = (sys.executable, "-m", "coverage")

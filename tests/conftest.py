@@ -31,15 +31,15 @@ _BUSY = tuple(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is marked `real` unless a marker expression names it: it has a `make` target of its own."""
+    for item in items:
+        if any(item.path.is_relative_to(one) for one in _BUSY):
+            item.add_marker(pytest.mark.flaky(reruns=1))
     if "real" in config.getoption("markexpr"):
         return
     left_out = [item for item in items if item.get_closest_marker("real")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    for item in items:
-        if any(item.path.is_relative_to(one) for one in _BUSY):
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

@@ -52,8 +52,8 @@ def _finished(ground: Ground, seen: Situation, way: Way, choice: Choice) -> Run:
         return _accepted(ground, found)
     if found.harmless or (seen.untouched and way is Way.UNDO):
         return _put_back(ground, found, way)
-    if found.run.command in GOING_BACK and (found.undoing or (way is Way.UNDO and found.restoring)):
-        return _undo_restore(ground, found)
+    if found.run.command in GOING_BACK and (found.undoing or way is Way.UNDO):
+        return _undo_back(ground, found)
     if found.back or way is Way.UNDO:
         return _go_back(ground, found)
     facts = _facts_forward(ground, found)
@@ -109,11 +109,11 @@ def _go_back(ground: Ground, found: OpenRun) -> Run:
     return run_back(ground, facts, kept, to=version, failed_state=failed, dead=dead)
 
 
-def _undo_restore(ground: Ground, found: OpenRun) -> Run:
-    """Back to what a restore had begun to replace: the failed state that it kept."""
+def _undo_back(ground: Ground, found: OpenRun) -> Run:
+    """Back to where a way back began: its version, with the failed state that it kept where it replaced data."""
     run = found.run
-    kept = _kept(ground, run.failed_state or found.failed_state)
-    if kept is None or run.from_version is None:
+    kept = _kept(ground, run.failed_state or found.failed_state) if found.restoring else None
+    if run.from_version is None or (found.restoring and kept is None):
         raise NotReadyError(
             f"what run {run.run_id} replaced was not kept", hint="go on with it: `--resume`", code="open-run"
         )
@@ -124,7 +124,7 @@ def _undo_restore(ground: Ground, found: OpenRun) -> Run:
     ]  # not the one that is taken back
     restored = bool(own and own[-1].ok) and (not up or label == run.from_version)
     worked_with = up or (found.undoing and not own)
-    failed = new_snapshot_id() if worked_with and not restored else None
+    failed = new_snapshot_id() if kept and worked_with and not restored else None
     dead = Dead(noted=found.noted, restored=restored, taken_back=True)
     return run_back(ground, facts, kept, to=run.from_version, failed_state=failed, dead=dead)
 

@@ -60,6 +60,10 @@ CREATION_KNOWN_SINCE = 23
 """Before this Engine, `CreatedAt` of a local volume is the last change of its top folder (moby#38274)."""
 
 
+CLOCK_SET_SECONDS = 1.0
+"""A wall clock that left the machine's uptime by more was set: by hand, at a resume, or by a time service."""
+
+
 class Swarm:
     """Questions to one Swarm."""
 
@@ -67,6 +71,7 @@ class Swarm:
         """Ask through this Engine."""
         self.engine = engine
         self._offset: timedelta | None = None
+        self._born = 0.0
         self._creation_known = False
         self._networks: dict[str, str] = {}
 
@@ -97,8 +102,8 @@ class Swarm:
         return _text(_sub(_obj(self.engine.get("/info"), "/info"), "Swarm"), "NodeID")
 
     def engine_time(self) -> datetime:
-        """The Engine's clock now."""
-        if self._offset is None:
+        """The Engine's clock now. It is asked once, and again where this machine's own clock was set since."""
+        if self._offset is None or abs(_born() - self._born) > CLOCK_SET_SECONDS:
             self._learn(_obj(self.engine.get("/info"), "/info"))
         return clock.now() + (self._offset or timedelta())
 
@@ -198,9 +203,14 @@ class Swarm:
 
     def _learn(self, info: dict[str, Json]) -> None:
         said = clock.parse_stamp(_text(info, "SystemTime"))
-        self._offset = said - clock.now() if said else timedelta()
+        self._offset, self._born = said - clock.now() if said else timedelta(), _born()
         major = re.match("[0-9]{1,3}(?=[.])", _text(info, "ServerVersion"))
         self._creation_known = major is not None and int(major.group()) >= CREATION_KNOWN_SINCE
+
+
+def _born() -> float:
+    """When this machine began to count, by its wall clock: the same all the time, unless somebody sets it."""
+    return clock.now().timestamp() - clock.uptime()
 
 
 def spec_hash(value: Json) -> str:

@@ -47,10 +47,14 @@ _PASSING = re.compile(r"\s*(waiting for|volume \S+: .* left$|\S+_db: stopped by 
 """Lines that are there or not as the machine is slow or fast; a kill comes a little before or after a step."""
 
 
+_PHASES = re.compile(r"(?:(?<=\s)[a-z-]+\s+\d+\.\d\s+s\s+)+")
+"""Those that took time, in a row: which ones did is not the same each time."""
+
+
 def _comparable(lines: list[str]) -> str:
     """All the text there is, without white space, without what is waited for: that is never the same."""
     kept = [line for line in lines if not _PASSING.match(line)]
-    text = re.sub(r"\s", "", "".join(kept))
+    text = re.sub(r"\s", "", _PHASES.sub("phases ", " ".join(kept) + " "))
     for pattern, same in _MOVES:
         text = re.sub(pattern, same, text)
     return text

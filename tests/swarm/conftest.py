@@ -8,7 +8,7 @@ import pytest
 
 from ccci_upgrade.practice.world.recipes import SOURCES
 from ccci_upgrade.practice.world.repositories import build_all
-from tests.swarm.harness import Engine, missing
+from tests.swarm.harness import Engine, missing, running_engine
 from tests.swarm.host import Host, make_host
 
 _HERE = Path(__file__).parent
@@ -37,3 +37,10 @@ def host(engine: Engine, recipes: Path, tmp_path: Path) -> Iterator[Host]:
     """Give a server with nothing deployed; its stacks are removed afterwards."""
     yield make_host(tmp_path, engine, recipes)
     engine.reset()
+
+
+@pytest.fixture
+def mortal(recipes: Path, tmp_path: Path) -> Iterator[Host]:
+    """Give a server whose Engine may be killed: one of its own, for what it forgets then is met by nobody else."""
+    with running_engine() as engine:
+        yield make_host(tmp_path, engine, recipes)

@@ -164,53 +164,58 @@ def test_data_comes_back_where_no_volume_is_left(host: Host) -> None:
     assert len(snapshots(host)) == 1
 
 
-def test_an_engine_restarted_in_the_middle_of_the_update(host: Host) -> None:
+def test_an_engine_restarted_in_the_middle_of_the_update(mortal: Host) -> None:
     """However it ends, the exit says what is true, and data and version belong together."""
-    host.deploy("drone")
-    fill(data(host, "drone"))
-    before = content(host, "drone")
-    host.configure(budget="60s")
+    mortal.deploy("drone")
+    fill(data(mortal, "drone"))
+    before = content(mortal, "drone")
+    mortal.configure(budget="60s")
 
     def restart() -> None:
         time.sleep(1.5)
-        host.engine.kill()
-        host.engine.restart()
+        mortal.engine.kill()
+        mortal.engine.restart()
 
-    with when(host, "act", restart):
-        seen = upgrade(host, "drone", seconds=240)
+    with when(mortal, "act", restart):
+        seen = upgrade(mortal, "drone", seconds=240)
 
     if seen.ran.code == 0:
         assert seen.end == ("upgraded", "converged", 0)
-        assert host.label("drone") == host.pinned("drone") == NEWEST["drone"]
-        assert (data(host, "drone") / "version").read_text() == "2.26.0\n"
+        assert mortal.label("drone") == mortal.pinned("drone") == NEWEST["drone"]
+        assert (data(mortal, "drone") / "version").read_text() == "2.26.0\n"
+    elif "port is already allocated" in str(seen.run["undo"]):
+        # An Engine that was killed while it gave a task its port may never give it away again: hands are needed.
+        assert (seen.outcome, seen.ran.code) == ("failed", 15)
+        assert mortal.label("drone") == FIRST["drone"]
+        assert content(mortal, "drone") == before
     else:
         assert (seen.outcome, seen.ran.code) == ("rolled_back", 14)
-        assert is_back(host, "drone")
-        assert content(host, "drone") == before
-    assert open_runs(host) == []
+        assert is_back(mortal, "drone")
+        assert content(mortal, "drone") == before
+    assert open_runs(mortal) == []
 
 
-def test_an_engine_gone_while_data_is_put_back(host: Host) -> None:
+def test_an_engine_gone_while_data_is_put_back(mortal: Host) -> None:
     """Exit 15, the app stays down with half its data; the same command again ends it."""
-    host.deploy("drone")
-    fill(data(host, "drone"))
-    (data(host, "drone") / "large").write_bytes(os.urandom(48 * MEGABYTE))
-    before = content(host, "drone")
-    up = upgrade(host, "drone")
+    mortal.deploy("drone")
+    fill(data(mortal, "drone"))
+    (data(mortal, "drone") / "large").write_bytes(os.urandom(48 * MEGABYTE))
+    before = content(mortal, "drone")
+    up = upgrade(mortal, "drone")
 
-    with when(host, "restore", host.engine.kill):
-        broken = back(host, "drone", "--ack", "data-loss")
-    host.engine.restart()
-    again = back(host, "drone", "--ack", "data-loss")
+    with when(mortal, "restore", mortal.engine.kill):
+        broken = back(mortal, "drone", "--ack", "data-loss")
+    mortal.engine.restart()
+    again = back(mortal, "drone", "--ack", "data-loss")
 
     assert up.end == ("upgraded", "converged", 0)
     assert broken.end == ("failed", None, 15)
     assert "ccci-upgrade rollback" in broken.next
     assert broken.ran.seconds < 60
     assert again.end == ("rolled_back", "converged", 0)
-    assert is_back(host, "drone")
-    assert content(host, "drone") == before
-    assert open_runs(host) == []
+    assert is_back(mortal, "drone")
+    assert content(mortal, "drone") == before
+    assert open_runs(mortal) == []
 
 
 def test_old_images_outlive_a_prune(host: Host) -> None:
