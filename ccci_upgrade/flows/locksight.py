@@ -63,21 +63,22 @@ def app_now(
 def judged(now: AppNow, old: LockedApp | None, sight: Sight) -> Judged | None:
     """The newest verdict on the version that runs: of a run here, of somebody elsewhere, or as the lock has it.
 
-    A run's time is when it began, which its own record and every later one know: the text is the same from both.
+    A run's time is when it began, which its own record and every later one know: the text is the same from both. Of a
+    run whose journal is elsewhere it is when it was remembered.
     """
     version = now.running.version if now.running else None
     found: dict[str, Judged] = {}
     if old and old.verdict and old.version == version:
         found[old.verdict.run] = old.verdict
-    memory = sight.memories.get(now.app.stack) if now.app else None
-    good = memory.of(version) if memory else None
-    if good is not None:
-        found.setdefault(good.run_id, Judged(state=State.CONVERGED, at=good.recorded, run=good.run_id))
     for run in _acted(now.name, sight.runs):
         verdict = run.undo or run.verdict
         if verdict and version in _may_have_left(run):
             judged_so = Judged(state=verdict.state, at=run.started, run=run.run_id)
             found.setdefault(run.run_id, judged_so)
+    memory = sight.memories.get(now.app.stack) if now.app else None
+    good = memory.of(version) if memory else None
+    if good is not None:
+        found.setdefault(good.run_id, Judged(state=State.CONVERGED, at=good.recorded, run=good.run_id))
     return max(found.values(), key=lambda each: each.at, default=None)
 
 

@@ -142,7 +142,8 @@ def test_the_newest_verdict_on_what_runs_counts() -> None:
     assert _judged(_sight(), old) == old
     assert _judged(_sight(RUN), old) == mine
     assert _judged(_sight(RUN, good=good), old) == theirs
-    assert _judged(_sight(good=good), replace(theirs, at="2027-01-01T00:00:00.000Z")) is not None
+    assert _judged(_sight(RUN, good=replace(good, run_id="run-2"))) == mine
+    assert _judged(_sight(RUN, good=replace(good, run_id="run-1")), old) == mine
 
 
 def test_a_verdict_on_another_version_does_not_count() -> None:
