@@ -1,6 +1,7 @@
 """The lease on a real Swarm: Raft makes one name one holder's."""
 
 import json
+import os
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from ccci_upgrade.model.lease import NAME
 from tests.practice.test_lease import Racer
 from tests.swarm.host import Host
 
-RACES = 50
+RACES = int(os.environ.get("CCCI_UPGRADE_RACES", "200"))
 
 
 def test_two_processes_race_on_a_real_swarm(host: Host) -> None:
