@@ -6,7 +6,7 @@ import pytest
 
 from ccci_upgrade import errors
 from ccci_upgrade.errors import CcciError, Exit
-from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, Outcome, State
+from ccci_upgrade.model.verdict import OUTCOME_EXIT, TABLE, UNDOABLE, Outcome, State
 
 CONTRACT = """
 converged            upgraded     0
@@ -44,6 +44,13 @@ def test_only_good_ends_exit_with_0() -> None:
     good = {outcome for outcome, code in OUTCOME_EXIT.items() if code is Exit.OK}
 
     assert good == {Outcome.UPGRADED, Outcome.NOOP, Outcome.SKIPPED, Outcome.SAVED}
+
+
+def test_what_failed_is_undone_but_not_what_is_good_or_theirs() -> None:
+    """Nothing to take back where it converged, nothing changed, or Swarm did it; a foreign change is not ours."""
+    left = {"converged", "unchanged", "swarm_rolled_back", "foreign_change"}
+    assert {state.value for state in State} - {state.value for state in UNDOABLE} == left
+    assert UNDOABLE <= set(State)
 
 
 def test_exit_codes_are_the_contracts() -> None:
