@@ -50,7 +50,7 @@ def test_what_failed_is_undone_but_not_what_is_good_or_theirs() -> None:
     """Nothing to take back where it converged, nothing changed, or Swarm did it; a foreign change is not ours."""
     left = {"converged", "unchanged", "swarm_rolled_back", "foreign_change"}
     assert {state.value for state in State} - {state.value for state in UNDOABLE} == left
-    assert UNDOABLE <= set(State)
+    assert set(State) >= UNDOABLE
 
 
 def test_exit_codes_are_the_contracts() -> None:
